@@ -1,0 +1,141 @@
+/* bitrix.core: the one entry into the C module. Puts the parts together; all work is done elsewhere. */
+#include <time.h>
+
+#include "catalog.h"
+#include "error.h"
+#include "exchange.h"
+#include "http.h"
+#include "json.h"
+#include "session.h"
+#include "version.h"
+
+#if defined(__GNUC__)
+#define EXPORT __attribute__((visibility("default")))
+#else
+#define EXPORT
+#endif
+
+EXPORT int luaopen_bitrix_core(lua_State *L);
+
+/* now() → seconds on a clock that never jumps. */
+static int core_now(lua_State *L) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  lua_pushnumber(L, (lua_Number)t.tv_sec + (lua_Number)t.tv_nsec / 1e9);
+  return 1;
+}
+
+static void set_string(lua_State *L, const char *field, const char *text) {
+  lua_pushstring(L, text);
+  lua_setfield(L, -2, field);
+}
+
+/* methods() → list of { space, name, method, idempotent, params = list of { name, wire, required } } in the order of
+   session:prepare's numbers. */
+static int core_methods(lua_State *L) {
+  const bx_method *m;
+  lua_newtable(L);
+  for (m = bx_methods; m->name != NULL; m++) {
+    const bx_param *p;
+    lua_createtable(L, 0, 5);
+    set_string(L, "space", m->space);
+    set_string(L, "name", m->name);
+    set_string(L, "method", m->wire);
+    lua_pushboolean(L, (m->flags & BX_IDEMPOTENT) != 0);
+    lua_setfield(L, -2, "idempotent");
+    lua_newtable(L);
+    for (p = m->params; p->name != NULL; p++) {
+      lua_createtable(L, 0, 3);
+      set_string(L, "name", p->name);
+      set_string(L, "wire", p->wire);
+      lua_pushboolean(L, (p->flags & BX_REQUIRED) != 0);
+      lua_setfield(L, -2, "required");
+      lua_rawseti(L, -2, (int)(p - m->params) + 1);
+    }
+    lua_setfield(L, -2, "params");
+    lua_rawseti(L, -2, (int)(m - bx_methods) + 1);
+  }
+  return 1;
+}
+
+/* reasons() → list of { key, kind, reason, executed }: every code and text of the portal that is told apart. */
+static int core_reasons(lua_State *L) {
+  const bx_meaning *m;
+  size_t i;
+  lua_newtable(L);
+  for (i = 0; (m = bx_catalog_reason(i)) != NULL; i++) {
+    lua_createtable(L, 0, 3);
+    set_string(L, "kind", m->kind);
+    set_string(L, "reason", m->reason);
+    set_string(L, "executed", m->executed);
+    lua_rawseti(L, -2, (int)i + 1);
+  }
+  return 1;
+}
+
+enum { DEEPEST_REDACTED = 100 };
+
+/* Pushes the value at `index` as it may be shown. */
+static void push_shown(lua_State *L, int index, int depth) {
+  if (lua_type(L, index) == LUA_TSTRING) {
+    size_t length;
+    const char *text = lua_tolstring(L, index, &length);
+    bx_push_redacted(L, NULL, text, length, length);
+    return;
+  }
+  if (!lua_istable(L, index) || depth == DEEPEST_REDACTED) {
+    if (lua_istable(L, index))
+      lua_pushliteral(L, "...");
+    else
+      lua_pushvalue(L, index);
+    return;
+  }
+  luaL_checkstack(L, 6, "redact");
+  lua_newtable(L);
+  lua_pushnil(L);
+  while (lua_next(L, index) != 0) {
+    int key = lua_gettop(L) - 1;
+    size_t length = 0;
+    const char *name = lua_type(L, key) == LUA_TSTRING ? lua_tolstring(L, key, &length) : NULL;
+    lua_pushvalue(L, key);
+    if (name != NULL && bx_redact_is_credential(name, length))
+      lua_pushliteral(L, BX_MASK);
+    else
+      push_shown(L, key + 1, depth + 1);
+    lua_rawset(L, key - 1);
+    lua_pop(L, 1);
+  }
+}
+
+/* redact(value) → the string, or a copy of the table, with credentials blotted out. */
+static int core_redact(lua_State *L) {
+  luaL_checkany(L, 1);
+  lua_settop(L, 1);
+  push_shown(L, 1, 0);
+  return 1;
+}
+
+int luaopen_bitrix_core(lua_State *L) {
+  static const luaL_Reg functions[] = {
+      {"session", bx_session_new}, {"is_error", bx_error_is}, {"redact", core_redact}, {"now", core_now},
+      {"methods", core_methods},   {"reasons", core_reasons}, {NULL, NULL},
+  };
+  static const luaL_Reg session_methods[] = {
+      {"prepare", bx_exchange_prepare}, {"call", bx_exchange_call},   {"close", bx_session_close},
+      {"place", bx_session_place},      {NULL, NULL},
+  };
+  if (bx_http_global_init() != 0) return luaL_error(L, "bitrix: libcurl cannot be initialised");
+  lua_settop(L, 0);
+  bx_error_open(L);
+  bx_json_open(L);
+  lua_pushvalue(L, 1);
+  lua_pushvalue(L, 2);
+  lua_pushvalue(L, 3);
+  bx_exchange_open(L);
+  bx_session_open(L, session_methods, BX_EXCHANGE_UPVALUES);
+  luaL_newlib(L, functions);
+  bx_pushnull(L);
+  lua_setfield(L, -2, "null");
+  set_string(L, "_VERSION", BX_VERSION);
+  return 1;
+}

@@ -1,0 +1,280 @@
+/* One HTTP exchange over libcurl: see http.h. */
+#include "http.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+int bx_http_global_init(void) {
+  static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+  static int done = 0;
+  int ok;
+  pthread_mutex_lock(&mutex);
+  if (!done) done = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
+  ok = done;
+  pthread_mutex_unlock(&mutex);
+  return ok ? 0 : -1;
+}
+
+static size_t on_answer(char *bytes, size_t size, size_t count, void *user) {
+  bx_transfer *t = user;
+  size_t length = size * count;
+  if (length > t->max_answer - t->answer.length) {
+    t->too_large = 1;
+    return 0;
+  }
+  if (bx_buffer_append(&t->answer, bytes, length) != 0) {
+    t->out_of_memory = 1;
+    return 0;
+  }
+  return length;
+}
+
+static size_t on_send(char *room, size_t size, size_t count, void *user) {
+  bx_transfer *t = user;
+  size_t length = t->body.length - t->sent;
+  if (length > size * count) length = size * count;
+  memcpy(room, t->body.data + t->sent, length);
+  t->sent += length;
+  return length;
+}
+
+/* Rewinding is asked for only to send the body a second time, after a connection died under the first: the
+   portal may have run that one. Refused, it ends the transfer with CURLE_SEND_FAIL_REWIND. */
+static int on_rewind(void *user, curl_off_t offset, int origin) {
+  const bx_transfer *t = user;
+  return t->sent == 0 && offset == 0 && origin == SEEK_SET ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL;
+}
+
+/* With a default CApath, which Debian's libcurl has, each new TLS connection parses the CA bundle anew, 40 ms of
+   CPU; without it libcurl keeps the parsed bundle. It may go only where a CA file remains. */
+static int has_ca_file(const bx_http_settings *settings) {
+  if (settings->ca_file != NULL) return 1;
+#if LIBCURL_VERSION_NUM >= 0x074600
+  {
+    const curl_version_info_data *built = curl_version_info(CURLVERSION_NOW);
+    return built->age >= CURLVERSION_SEVENTH && built->cainfo != NULL && access(built->cainfo, R_OK) == 0;
+  }
+#else
+  return 0;
+#endif
+}
+
+static int add_header(bx_http *http, const char *line) {
+  struct curl_slist *longer = curl_slist_append(http->headers, line);
+  if (longer == NULL) return -1;
+  http->headers = longer;
+  return 0;
+}
+
+static int set_headers(bx_http *http, const bx_http_settings *settings) {
+  const struct curl_slist *own;
+  /* "Expect:" switches off the wait for "100 Continue" that libcurl asks for before large bodies. */
+  if (add_header(http, "Content-Type: application/json") != 0 || add_header(http, "Accept: application/json") != 0 ||
+      add_header(http, "Expect:") != 0)
+    return -1;
+  for (own = settings->headers; own != NULL; own = own->next)
+    if (add_header(http, own->data) != 0) return -1;
+  return 0;
+}
+
+static CURLcode set_options(bx_http *http, const bx_http_settings *settings) {
+  CURL *easy = http->easy;
+  CURLcode code = CURLE_OK;
+#define SET(option, value) \
+  if (code == CURLE_OK) code = curl_easy_setopt(easy, option, value)
+  SET(CURLOPT_HTTPHEADER, http->headers);
+  SET(CURLOPT_USERAGENT, settings->user_agent);
+  SET(CURLOPT_POST, 1L);
+  SET(CURLOPT_WRITEFUNCTION, on_answer);
+  SET(CURLOPT_READFUNCTION, on_send);
+  SET(CURLOPT_SEEKFUNCTION, on_rewind);
+  SET(CURLOPT_NOSIGNAL, 1L);
+  SET(CURLOPT_NOPROGRESS, 1L);
+  SET(CURLOPT_FOLLOWLOCATION, 0L);
+  SET(CURLOPT_TCP_KEEPALIVE, 1L);
+  SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+  SET(CURLOPT_CONNECTTIMEOUT_MS, (long)(settings->connect_timeout * 1000 + 0.999));
+#if LIBCURL_VERSION_NUM >= 0x075500
+  SET(CURLOPT_PROTOCOLS_STR, "http,https");
+#else
+  SET(CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
+#endif
+  SET(CURLOPT_SSL_VERIFYPEER, settings->verify ? 1L : 0L);
+  SET(CURLOPT_SSL_VERIFYHOST, settings->verify ? 2L : 0L);
+  if (settings->ca_file != NULL) SET(CURLOPT_CAINFO, settings->ca_file);
+  if (has_ca_file(settings)) SET(CURLOPT_CAPATH, NULL);
+  if (settings->proxy != NULL) SET(CURLOPT_PROXY, settings->proxy);
+#undef SET
+  /* A libcurl that was built without zlib refuses this one; answers then come as they are. */
+  if (code == CURLE_OK && curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip") == CURLE_OUT_OF_MEMORY)
+    code = CURLE_OUT_OF_MEMORY;
+  return code;
+}
+
+static CURLcode open_handle(bx_http *http, const bx_http_settings *settings) {
+  CURLcode code = CURLE_OUT_OF_MEMORY;
+  if (http->easy != NULL && http->pid != getpid()) bx_http_close(http);
+  if (http->easy != NULL) return CURLE_OK;
+  http->pid = getpid();
+  http->easy = curl_easy_init();
+  if (http->easy != NULL && set_headers(http, settings) == 0) code = set_options(http, settings);
+  if (code != CURLE_OK) bx_http_close(http);
+  return code;
+}
+
+static void set_problem(bx_transfer *t, const char *text) {
+  t->problem = bx_strndup(text, strlen(text));
+  if (t->problem == NULL) t->out_of_memory = 1;
+}
+
+static void take_result(bx_http *http, bx_transfer *t) {
+  static const CURLINFO points[5] = {CURLINFO_NAMELOOKUP_TIME_T, CURLINFO_CONNECT_TIME_T, CURLINFO_APPCONNECT_TIME_T,
+                                     CURLINFO_STARTTRANSFER_TIME_T, CURLINFO_TOTAL_TIME_T};
+  const char *redirect = NULL;
+  int i;
+  for (i = 0; i < 5; i++) {
+    curl_off_t microseconds = 0;
+    curl_easy_getinfo(http->easy, points[i], &microseconds);
+    t->seconds[i] = (double)microseconds / 1e6;
+  }
+  curl_easy_getinfo(http->easy, CURLINFO_RESPONSE_CODE, &t->status);
+  if (t->result == CURLE_OUT_OF_MEMORY) t->out_of_memory = 1;
+  if (t->status / 100 == 3) {
+    curl_easy_getinfo(http->easy, CURLINFO_REDIRECT_URL, &redirect);
+    if (redirect != NULL && (t->redirect = bx_strndup(redirect, strlen(redirect))) == NULL) t->out_of_memory = 1;
+  }
+  if (t->result != CURLE_OK) {
+    if (t->result == CURLE_SEND_FAIL_REWIND)
+      set_problem(t, "the connection was closed before the answer came");
+    else
+      set_problem(t, http->problem[0] != '\0' ? http->problem : curl_easy_strerror(t->result));
+  }
+}
+
+void bx_http_perform(bx_http *http, const bx_http_settings *settings, bx_transfer *t, double deadline) {
+  double limit = settings->timeout;
+  CURLcode code;
+
+  bx_transfer_drop_answer(t);
+  t->at_deadline = deadline >= 0 && deadline < limit;
+  if (t->at_deadline) limit = deadline;
+  if (limit <= 0) {
+    t->result = CURLE_OPERATION_TIMEDOUT;
+    t->done = 1;
+    set_problem(t, "the deadline passed before the request was sent");
+    return;
+  }
+  code = open_handle(http, settings);
+#define SET(option, value) \
+  if (code == CURLE_OK) code = curl_easy_setopt(http->easy, option, value)
+  t->max_answer = settings->max_response;
+  http->problem[0] = '\0';
+  SET(CURLOPT_URL, t->url.data);
+  SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)t->body.length);
+  SET(CURLOPT_TIMEOUT_MS, (long)(limit * 1000 + 0.999));
+  SET(CURLOPT_READDATA, t);
+  SET(CURLOPT_SEEKDATA, t);
+  SET(CURLOPT_WRITEDATA, t);
+  SET(CURLOPT_ERRORBUFFER, http->problem);
+#undef SET
+  if (code == CURLE_OK) {
+    t->result = curl_easy_perform(http->easy);
+    take_result(http, t);
+  } else {
+    t->result = code;
+    t->out_of_memory = code == CURLE_OUT_OF_MEMORY;
+    set_problem(t, curl_easy_strerror(code));
+  }
+  t->done = 1;
+}
+
+static bx_failure failure(const char *kind, const char *reason, const char *executed) {
+  bx_failure f;
+  f.kind = kind;
+  f.reason = reason;
+  f.executed = executed;
+  return f;
+}
+
+bx_failure bx_http_failure(const bx_http_settings *settings, const bx_transfer *t) {
+  /* A portal runs a call when it has the whole body; libcurl takes the body when it is about to send it. */
+  const char *executed = t->sent == 0 ? "no" : "unknown";
+  int answered = t->status != 0;
+  switch (t->result) {
+  case CURLE_OPERATION_TIMEDOUT:
+    if (t->sent == 0 && t->seconds[4] >= settings->connect_timeout)
+      return failure("timeout", "connect_timeout", executed);
+    return failure("timeout", t->at_deadline ? "deadline" : "timeout", executed);
+  case CURLE_COULDNT_RESOLVE_HOST:
+  case CURLE_COULDNT_RESOLVE_PROXY:
+    return failure("network", "dns", executed);
+  case CURLE_COULDNT_CONNECT:
+#if LIBCURL_VERSION_NUM >= 0x074900
+  case CURLE_PROXY:
+#endif
+    return failure("network", "connect", executed);
+  case CURLE_SSL_CONNECT_ERROR:
+  case CURLE_PEER_FAILED_VERIFICATION:
+  case CURLE_SSL_CERTPROBLEM:
+  case CURLE_SSL_CIPHER:
+  case CURLE_SSL_CACERT_BADFILE:
+  case CURLE_SSL_ENGINE_NOTFOUND:
+  case CURLE_SSL_ENGINE_SETFAILED:
+  case CURLE_SSL_ENGINE_INITFAILED:
+  case CURLE_SSL_SHUTDOWN_FAILED:
+  case CURLE_SSL_CRL_BADFILE:
+  case CURLE_SSL_ISSUER_ERROR:
+  case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
+  case CURLE_SSL_INVALIDCERTSTATUS:
+  case CURLE_USE_SSL_FAILED:
+    return failure("network", "tls", executed);
+  case CURLE_SEND_ERROR:
+    return failure("network", "send", executed);
+  case CURLE_WRITE_ERROR:
+    return failure("protocol", t->too_large ? "too_large" : "not_json", executed);
+  case CURLE_PARTIAL_FILE:
+    return failure("protocol", "truncated", executed);
+  case CURLE_BAD_CONTENT_ENCODING:
+  case CURLE_WEIRD_SERVER_REPLY:
+  case CURLE_UNSUPPORTED_PROTOCOL: /* an answer that is no HTTP */
+    return failure("protocol", "not_json", executed);
+  case CURLE_GOT_NOTHING:
+  case CURLE_RECV_ERROR:
+  case CURLE_SEND_FAIL_REWIND:
+  case CURLE_HTTP2:
+  case CURLE_HTTP2_STREAM:
+    return answered ? failure("protocol", "truncated", executed) : failure("network", "reset", executed);
+  default:
+    return failure("network", "unknown", executed);
+  }
+}
+
+void bx_http_close(bx_http *http) {
+  if (http->easy != NULL && http->pid == getpid()) {
+    curl_easy_cleanup(http->easy);
+    curl_slist_free_all(http->headers);
+  }
+  http->easy = NULL;
+  http->headers = NULL;
+}
+
+void bx_transfer_drop_answer(bx_transfer *t) {
+  bx_buffer_free(&t->answer);
+  if (t->redirect != NULL) bx_free(t->redirect);
+  if (t->problem != NULL) bx_free(t->problem);
+  t->redirect = NULL;
+  t->problem = NULL;
+  t->result = CURLE_OK;
+  t->status = 0;
+  t->sent = 0;
+  memset(t->seconds, 0, sizeof t->seconds);
+  t->done = t->too_large = t->out_of_memory = t->at_deadline = 0;
+}
+
+void bx_transfer_free(bx_transfer *t) {
+  bx_transfer_drop_answer(t);
+  bx_buffer_free(&t->url);
+  bx_buffer_free(&t->body);
+}

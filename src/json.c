@@ -1,0 +1,277 @@
+/* JSON by lua-cjson, with what it lacks: see json.h. */
+#include "json.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DEEPEST_SENT = 200, DEEPEST_READ = 1000 };
+
+#define EXACT 9007199254740992.0 /* 2^53 */
+
+/* ---- the private instance ---- */
+
+/* Calls instance.name(...) with the `count` values on top of the stack and takes them off. A setting that this cjson
+   does not know, or not with these values, keeps its default. */
+static void set_option(lua_State *L, int instance, const char *name, int count) {
+  int base = lua_gettop(L) - count;
+  lua_getfield(L, instance, name);
+  if (!lua_isnil(L, -1)) {
+    lua_insert(L, base + 1);
+    if (lua_pcall(L, count, 0, 0) == LUA_ERRMEM) lua_error(L);
+  }
+  lua_settop(L, base);
+}
+
+void bx_json_open(lua_State *L) {
+  int instance;
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "cjson");
+  lua_call(L, 1, 1);
+  lua_getfield(L, -1, "new");
+  if (!lua_isfunction(L, -1)) luaL_error(L, "bitrix: lua-cjson 2.0 or newer expected (cjson.new is missing)");
+  lua_call(L, 0, 1);
+  lua_remove(L, -2);
+  instance = lua_gettop(L);
+  /* A list with holes is sent as a map, as PHP has it, instead of being refused or filled with nulls. */
+  lua_pushboolean(L, 1);
+  lua_pushinteger(L, 1);
+  lua_pushinteger(L, 0);
+  set_option(L, instance, "encode_sparse_array", 3);
+  lua_pushinteger(L, 16); /* digits; some versions stop at 14 */
+  set_option(L, instance, "encode_number_precision", 1);
+  lua_pushboolean(L, 0);
+  set_option(L, instance, "decode_invalid_numbers", 1);
+  lua_pushinteger(L, DEEPEST_READ);
+  set_option(L, instance, "decode_max_depth", 1);
+  lua_getfield(L, instance, "encode");
+  lua_getfield(L, instance, "decode");
+  lua_pushvalue(L, -1);
+  lua_pushliteral(L, "[1]");
+  lua_call(L, 1, 1);
+  lua_rawgeti(L, -1, 1);
+  lua_pushboolean(L, BX_HAS_INTEGERS && !bx_isinteger(L, -1));
+  lua_replace(L, -3);
+  lua_pop(L, 1);
+  lua_remove(L, instance);
+}
+
+/* ---- what is sent ---- */
+
+/* The way down to a value, for messages: each level's key is on the Lua stack. */
+typedef struct level {
+  const struct level *up;
+  int key;
+} level;
+
+static void push_path(lua_State *L, const level *at) {
+  if (at == NULL) {
+    lua_pushliteral(L, "");
+    return;
+  }
+  luaL_checkstack(L, 3, "path");
+  push_path(L, at->up);
+  lua_pushvalue(L, at->key);
+  if (lua_type(L, at->key) == LUA_TSTRING)
+    lua_pushfstring(L, "%s%s%s", lua_tostring(L, -2), at->up != NULL ? "." : "", lua_tostring(L, -1));
+  else if (lua_type(L, at->key) == LUA_TNUMBER)
+    lua_pushfstring(L, "%s[%s]", lua_tostring(L, -2), lua_tostring(L, -1));
+  else
+    lua_pushfstring(L, "%s[%s]", lua_tostring(L, -2), luaL_typename(L, -1));
+  lua_remove(L, -2);
+  lua_remove(L, -2);
+}
+
+/* Pushes "field '<path>': <what><why>" and answers false. */
+static int refuse(lua_State *L, const level *at, const char *what, const char *why) {
+  push_path(L, at);
+  lua_pushfstring(L, at != NULL ? "field '%s': %s%s" : "%s%s%s", lua_tostring(L, -1), what, why);
+  lua_remove(L, -2);
+  return 0;
+}
+
+static int is_utf8(const unsigned char *s, size_t n) {
+  size_t i = 0, more;
+  while (i < n) {
+    unsigned char c = s[i++];
+    if (c < 0x80) continue;
+    if (c >= 0xC2 && c <= 0xDF)
+      more = 1;
+    else if (c >= 0xE0 && c <= 0xEF)
+      more = 2;
+    else if (c >= 0xF0 && c <= 0xF4)
+      more = 3;
+    else
+      return 0;
+    if (more > n - i) return 0;
+    if ((c == 0xE0 && s[i] < 0xA0) || (c == 0xED && s[i] > 0x9F) || (c == 0xF0 && s[i] < 0x90) ||
+        (c == 0xF4 && s[i] > 0x8F))
+      return 0;
+    for (; more > 0; more--)
+      if ((s[i++] & 0xC0) != 0x80) return 0;
+  }
+  return 1;
+}
+
+static int check_string(lua_State *L, int index, const level *at) {
+  size_t length;
+  const char *text = lua_tolstring(L, index, &length);
+  return is_utf8((const unsigned char *)text, length) || refuse(L, at, "the string is not valid UTF-8", "");
+}
+
+/* Large integers are tried out: cjson's way of writing numbers depends on its version and on Lua's. */
+static int check_number(lua_State *L, const bx_json *json, int index, const level *at) {
+  lua_Number n = lua_tonumber(L, index);
+  const char *text;
+  char *end;
+  int exact;
+  if (n != n || n - n != 0) return refuse(L, at, n != n ? "NaN" : "an infinite number", " cannot be sent");
+  if (fabs(n) < 1e13 || (!bx_isinteger(L, index) && (floor(n) != n || fabs(n) > EXACT))) return 1;
+  luaL_checkstack(L, 3, "number");
+  lua_pushvalue(L, json->encode);
+  lua_pushvalue(L, index);
+  lua_call(L, 1, 1);
+  text = lua_tostring(L, -1);
+#if BX_HAS_INTEGERS
+  exact = strtoll(text, &end, 10) == (bx_isinteger(L, index) ? lua_tointeger(L, index) : (long long)n);
+#else
+  exact = strtod(text, &end) == n;
+#endif
+  exact = exact && *end == '\0' && strpbrk(text, ".eE") == NULL;
+  lua_pop(L, 1);
+  if (exact) return 1;
+#if BX_HAS_INTEGERS
+  if (bx_isinteger(L, index)) {
+    lua_pushfstring(L, "%I", (LUAI_UACINT)lua_tointeger(L, index));
+    text = lua_tostring(L, -1);
+  } else
+#endif
+    text = "this integer";
+  return refuse(L, at, text, " cannot be written exactly by the installed lua-cjson; send it as a string");
+}
+
+static int check_value(lua_State *L, const bx_json *json, int index, const level *at, int depth);
+
+static int check_table(lua_State *L, const bx_json *json, int index, const level *up, int depth) {
+  level at;
+  if (depth >= DEEPEST_SENT) return refuse(L, up, "nested too deeply", " (a table that contains itself?)");
+  luaL_checkstack(L, 6, "value nested too deeply");
+  lua_pushnil(L);
+  at.up = up;
+  at.key = lua_gettop(L);
+  while (lua_next(L, index) != 0) {
+    int type = lua_type(L, at.key);
+    if (type != LUA_TSTRING && type != LUA_TNUMBER) return refuse(L, &at, "a key must be a string or an integer", "");
+    if (type == LUA_TSTRING ? !check_string(L, at.key, up) : !check_number(L, json, at.key, &at)) return 0;
+    if (!check_value(L, json, at.key + 1, &at, depth + 1)) return 0;
+    lua_settop(L, at.key);
+  }
+  return 1;
+}
+
+/* True, or false with a message on top of the stack. */
+static int check_value(lua_State *L, const bx_json *json, int index, const level *at, int depth) {
+  switch (lua_type(L, index)) {
+  case LUA_TTABLE:
+    return check_table(L, json, index, at, depth);
+  case LUA_TSTRING:
+    return check_string(L, index, at);
+  case LUA_TNUMBER:
+    return check_number(L, json, index, at);
+  case LUA_TBOOLEAN:
+  case LUA_TLIGHTUSERDATA: /* null, and the empty array of some versions of cjson */
+    return 1;
+  default:
+    return refuse(L, at, luaL_typename(L, index), " cannot be sent");
+  }
+}
+
+int bx_json_encode(lua_State *L, const bx_json *json, int index) {
+  int top = lua_gettop(L), status;
+  if (!check_value(L, json, index, NULL, 0)) {
+    lua_replace(L, top + 1);
+    lua_settop(L, top + 1);
+    return 0;
+  }
+  lua_pushvalue(L, json->encode);
+  lua_pushvalue(L, index);
+  status = lua_pcall(L, 1, 1, 0);
+  if (status == LUA_ERRMEM) lua_error(L);
+  return status == LUA_OK;
+}
+
+/* ---- what comes back ---- */
+
+/* Walks the table on top of the stack: nulls out of objects, whole floats into integers. */
+static void normalise(lua_State *L, int whole) {
+  int table = lua_gettop(L);
+  luaL_checkstack(L, 4, "answer nested too deeply");
+  lua_pushnil(L);
+  while (lua_next(L, table) != 0) {
+    int type = lua_type(L, -1);
+    if (type == LUA_TTABLE) {
+      normalise(L, whole);
+    } else if (type == LUA_TLIGHTUSERDATA && lua_type(L, -2) == LUA_TSTRING) {
+      lua_pushvalue(L, -2);
+      lua_pushnil(L);
+      lua_rawset(L, table);
+    } else if (whole && type == LUA_TNUMBER) {
+      lua_Number n = lua_tonumber(L, -1);
+      if (n >= -EXACT && n <= EXACT && floor(n) == n) {
+        lua_pushvalue(L, -2);
+        lua_pushinteger(L, (lua_Integer)n);
+        lua_rawset(L, table);
+      }
+    }
+    lua_pop(L, 1);
+  }
+}
+
+/* Pushes the decoded value, or nothing and false. */
+static int decode(lua_State *L, const bx_json *json, const char *bytes, size_t length) {
+  int status;
+  lua_pushvalue(L, json->decode);
+  lua_pushlstring(L, bytes, length);
+  status = lua_pcall(L, 1, 1, 0);
+  if (status == LUA_ERRMEM) lua_error(L);
+  if (status != LUA_OK) lua_pop(L, 1);
+  return status == LUA_OK;
+}
+
+/* Only brackets and strings are followed, which is enough to say where a faulty text ends. */
+static bx_json_fault find_fault(lua_State *L, const bx_json *json, const char *bytes, size_t length) {
+  size_t i, start = 0, depth = 0, deepest = 0;
+  int quoted = 0;
+  while (start < length && strchr(" \t\r\n", bytes[start]) != NULL && bytes[start] != '\0') start++;
+  if (start == length) return BX_JSON_EMPTY;
+  if (bytes[start] != '{' && bytes[start] != '[') return BX_JSON_NOT_JSON;
+  for (i = start; i < length; i++) {
+    char c = bytes[i];
+    if (quoted) {
+      if (c == '\\')
+        i++;
+      else if (c == '"')
+        quoted = 0;
+    } else if (c == '"') {
+      quoted = 1;
+    } else if (c == '{' || c == '[') {
+      if (++depth > deepest) deepest = depth;
+    } else if ((c == '}' || c == ']') && --depth == 0) {
+      i++;
+      break;
+    }
+  }
+  if (deepest > DEEPEST_READ) return BX_JSON_TOO_DEEP;
+  if (depth > 0) return BX_JSON_TRUNCATED;
+  if (!decode(L, json, bytes, i)) return BX_JSON_NOT_JSON;
+  lua_pop(L, 1);
+  return BX_JSON_TRAILING;
+}
+
+bx_json_fault bx_json_decode(lua_State *L, const bx_json *json, const char *bytes, size_t length) {
+  /* cjson takes a NUL byte for the end and would not see what is behind it. */
+  if (length == 0) return BX_JSON_EMPTY;
+  if (memchr(bytes, '\0', length) != NULL || !decode(L, json, bytes, length)) return find_fault(L, json, bytes, length);
+  if (lua_istable(L, -1)) normalise(L, json->whole);
+  return BX_JSON_OK;
+}

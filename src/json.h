@@ -1,0 +1,36 @@
+/* JSON by lua-cjson, with what it lacks: a check of what is sent that names the place of a fault, exact integers,
+   and answers whose faults are told apart. Does no I/O; knows nothing of Bitrix24. */
+#ifndef BX_JSON_H
+#define BX_JSON_H
+
+#include "compat.h"
+
+/* A private cjson instance, as two upvalues of each C function that needs it. */
+typedef struct bx_json {
+  int encode; /* stack index or upvalue */
+  int decode;
+  int whole; /* true: decoded integers are floats here and must be made integers */
+} bx_json;
+
+/* Pushes encode, decode (functions of a new private instance) and the boolean `whole`. Throws when lua-cjson is
+   missing or too old. */
+void bx_json_open(lua_State *L);
+
+/* Encodes the value at `index` and pushes a string; true. Or pushes a message that names the place within the
+   value ("field 'fields.x': function cannot be sent") and answers false. May throw (memory). */
+int bx_json_encode(lua_State *L, const bx_json *json, int index);
+
+typedef enum bx_json_fault {
+  BX_JSON_OK,
+  BX_JSON_EMPTY,
+  BX_JSON_NOT_JSON,
+  BX_JSON_TRUNCATED, /* it begins well and ends in the middle */
+  BX_JSON_TRAILING,  /* a whole document with something behind it, or with a NUL byte */
+  BX_JSON_TOO_DEEP
+} bx_json_fault;
+
+/* Decodes bytes and pushes the value: integers as integers, null in an object absent, in a list bitrix.null.
+   Pushes nothing when it answers a fault. May throw (memory). */
+bx_json_fault bx_json_decode(lua_State *L, const bx_json *json, const char *bytes, size_t length);
+
+#endif

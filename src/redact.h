@@ -1,0 +1,33 @@
+/* The one place that knows what a secret looks like and how it is blotted out.
+   Knows no Lua and no libcurl. Nothing here throws. */
+#ifndef BX_REDACT_H
+#define BX_REDACT_H
+
+#include <stddef.h>
+
+#include "buffer.h"
+
+#define BX_MASK "[REDACTED]"
+
+/* Secrets known letter for letter: a webhook's code, a proxy's password. The texts belong to the caller. */
+typedef struct bx_secrets {
+  const char *text[4];
+  size_t count;
+} bx_secrets;
+
+/* Appends the first `limit` bytes of `text` to `out`, with BX_MASK in place of
+   - each of `secrets` (NULL: none), whatever the case of its letters; one of fewer than 8 bytes only
+     where it stands as a word of its own,
+   - the user id and code of a webhook's path (/rest/1/code, also with \/ or %2F),
+   - the value of a credential in a query, a form body or a batch command (auth=, access_token=, auth[x]=...)
+     and in JSON ("access_token":"..."),
+   - the user and password of an address (https://user:password@host).
+   A secret that begins before `limit` and ends after it is blotted out whole. Redacting twice changes nothing.
+   0, or -1 when memory ran out (then `out` holds a part). */
+int bx_redact(const bx_secrets *secrets, const char *text, size_t length, size_t limit, bx_buffer *out);
+
+/* Whether `key` names a credential: auth, access_token, client_secret, ..., also percent-encoded,
+   in any case, and as a part of PHP's auth[access_token]. */
+int bx_redact_is_credential(const char *key, size_t length);
+
+#endif

@@ -1,0 +1,201 @@
+/* From a transfer that is done to what the caller gets: see response.h. */
+#include "response.h"
+
+#include <string.h>
+
+#include "catalog.h"
+#include "error.h"
+
+/* Where the parts of one answer are. The answer, when it is a table, is at stack index `answer`. */
+typedef struct context {
+  const bx_settings *settings;
+  const bx_transfer *t;
+  const char *method;
+  int answer;
+} context;
+
+static void push_attempt(lua_State *L, const bx_transfer *t, const char *code, size_t code_length,
+                         const bx_secrets *secrets) {
+  lua_createtable(L, 0, 4);
+  if (t->status != 0) {
+    lua_pushinteger(L, (lua_Integer)t->status);
+    lua_setfield(L, -2, "status");
+  }
+  if (code != NULL) {
+    bx_push_redacted(L, secrets, code, code_length, code_length);
+    lua_setfield(L, -2, "code");
+  }
+  lua_pushnumber(L, t->seconds[4]);
+  lua_setfield(L, -2, "seconds");
+}
+
+static int push_failure(lua_State *L, const context *c, const bx_fault *fault) {
+  lua_pushnil(L);
+  bx_error_push(L, fault, &c->settings->secrets);
+  push_attempt(L, c->t, fault->code, fault->code_length, &c->settings->secrets);
+  return 3;
+}
+
+static bx_fault start_fault(const context *c, const char *kind, const char *reason, const char *executed) {
+  bx_fault f;
+  memset(&f, 0, sizeof f);
+  f.kind = kind;
+  f.reason = reason;
+  f.executed = executed;
+  f.method = c->method;
+  f.status = c->t->status;
+  return f;
+}
+
+/* No answer, or not all of it. */
+static int push_transport_failure(lua_State *L, const context *c) {
+  bx_failure f = bx_http_failure(&c->settings->http, c->t);
+  bx_fault fault = start_fault(c, f.kind, f.reason, f.executed);
+  fault.message = c->t->problem;
+  fault.message_length = strlen(c->t->problem);
+  if (c->t->too_large) {
+    bx_pushinteger64(L, c->t->max_answer);
+    fault.message = lua_pushfstring(L, "the answer is larger than max_response (%s bytes)", lua_tostring(L, -1));
+    fault.message_length = strlen(fault.message);
+  }
+  if (c->t->answer.length > 0) {
+    fault.body = c->t->answer.data;
+    fault.body_length = c->t->answer.length;
+  }
+  return push_failure(L, c, &fault);
+}
+
+/* What an answer without an understandable error says about the call: a web server's own 4xx page is made before
+   the portal's code runs; with any other page nobody knows. */
+static const char *executed_by_status(long status) {
+  return status >= 300 && status < 500 && status != 408 ? "no" : "unknown";
+}
+
+static int push_protocol_failure(lua_State *L, const context *c, const char *reason, const char *message) {
+  bx_fault fault = start_fault(c, "protocol", reason, executed_by_status(c->t->status));
+  fault.message = message;
+  fault.message_length = strlen(message);
+  fault.body = c->t->answer.length > 0 ? c->t->answer.data : "";
+  fault.body_length = c->t->answer.length;
+  return push_failure(L, c, &fault);
+}
+
+static int push_redirect_refused(lua_State *L, const context *c) {
+  bx_fault fault = start_fault(c, "auth", "redirect_refused", "no");
+  fault.message = lua_pushfstring(L, "the portal answers with a redirect to %s, which is not followed",
+                                  c->t->redirect != NULL ? c->t->redirect : "nowhere");
+  fault.message_length = strlen(fault.message);
+  return push_failure(L, c, &fault);
+}
+
+/* The text of a scalar at the top of the stack, numbers as digits; NULL for anything else. */
+static const char *scalar(lua_State *L, size_t *length) {
+  if (lua_type(L, -1) == LUA_TSTRING || lua_type(L, -1) == LUA_TNUMBER) return lua_tolstring(L, -1, length);
+  return NULL;
+}
+
+/* v2: {error, error_description}; v3: {error: {code, message, validation}}. The value of "error" is on top. */
+static int push_api_failure(lua_State *L, const context *c) {
+  bx_fault fault = start_fault(c, NULL, NULL, NULL);
+  bx_meaning meaning;
+  luaL_checkstack(L, 8, "error answer");
+  if (lua_istable(L, -1)) {
+    int v3 = lua_gettop(L);
+    lua_getfield(L, v3, "validation");
+    if (lua_istable(L, -1) && lua_rawlen(L, -1) > 0) fault.validation = lua_gettop(L);
+    lua_getfield(L, v3, "message");
+    fault.message = scalar(L, &fault.message_length);
+    lua_getfield(L, v3, "code");
+  } else {
+    int code = lua_gettop(L);
+    lua_getfield(L, c->answer, "error_description");
+    fault.message = scalar(L, &fault.message_length);
+    lua_pushvalue(L, code);
+  }
+  fault.code = scalar(L, &fault.code_length);
+  if (fault.code == NULL) fault.code = "";
+  meaning = bx_catalog_meaning(fault.code, fault.code_length, fault.message, fault.message_length, c->t->status);
+  fault.kind = meaning.kind;
+  fault.reason = meaning.reason;
+  fault.executed = meaning.executed;
+  if (fault.validation != 0 && strcmp(fault.reason, "unknown") == 0) fault.reason = "validation_error";
+  return push_failure(L, c, &fault);
+}
+
+static void set_seconds(lua_State *L, const char *field, double seconds) {
+  lua_pushnumber(L, seconds);
+  lua_setfield(L, -2, field);
+}
+
+static int push_success(lua_State *L, const context *c) {
+  static const char *const kept[] = {"time", "total", "next"};
+  size_t i;
+  luaL_checkstack(L, 6, "answer");
+  lua_getfield(L, c->answer, "result");
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    bx_pushnull(L);
+  }
+  lua_createtable(L, 0, 6);
+  lua_pushinteger(L, (lua_Integer)c->t->status);
+  lua_setfield(L, -2, "status");
+  for (i = 0; i < sizeof kept / sizeof *kept; i++) {
+    lua_getfield(L, c->answer, kept[i]);
+    if (lua_isnil(L, -1))
+      lua_pop(L, 1);
+    else
+      lua_setfield(L, -2, kept[i]);
+  }
+  lua_createtable(L, 0, 5);
+  set_seconds(L, "dns", c->t->seconds[0]);
+  set_seconds(L, "connect", c->t->seconds[1]);
+  set_seconds(L, "tls", c->t->seconds[2]);
+  set_seconds(L, "first_byte", c->t->seconds[3]);
+  set_seconds(L, "total", c->t->seconds[4]);
+  lua_setfield(L, -2, "timings");
+  push_attempt(L, c->t, NULL, 0, NULL);
+  return 3;
+}
+
+/* The decoded answer is on top of the stack. */
+static int push_answer(lua_State *L, context *c) {
+  c->answer = lua_gettop(L);
+  if (!lua_istable(L, -1) || lua_rawlen(L, -1) > 0)
+    return push_protocol_failure(L, c, "bad_shape", "the answer is JSON, but no object");
+  lua_getfield(L, -1, "error");
+  if (lua_toboolean(L, -1)) return push_api_failure(L, c);
+  lua_pop(L, 1);
+  if (c->t->status / 100 == 2) return push_success(L, c);
+  lua_getfield(L, -1, "error_description");
+  if (lua_isnil(L, -1))
+    return push_protocol_failure(L, c, "bad_shape", "the answer has an error's status, but says no error");
+  lua_pop(L, 1);
+  lua_pushliteral(L, "");
+  return push_api_failure(L, c);
+}
+
+int bx_response_push(lua_State *L, const bx_json *json, const bx_settings *settings, const bx_transfer *t,
+                     const char *method) {
+  context c;
+  c.settings = settings;
+  c.t = t;
+  c.method = method;
+  c.answer = 0;
+  if (t->out_of_memory) return luaL_error(L, "not enough memory");
+  if (t->result != CURLE_OK) return push_transport_failure(L, &c);
+  if (t->status / 100 == 3) return push_redirect_refused(L, &c);
+  switch (bx_json_decode(L, json, t->answer.data, t->answer.length)) {
+  case BX_JSON_OK:
+    return push_answer(L, &c);
+  case BX_JSON_EMPTY:
+    return push_protocol_failure(L, &c, "not_json", "the answer is empty");
+  case BX_JSON_TRUNCATED:
+    return push_protocol_failure(L, &c, "truncated", "the answer ends in the middle");
+  case BX_JSON_TRAILING:
+    return push_protocol_failure(L, &c, "trailing_data", "the answer goes on after the end of its JSON");
+  case BX_JSON_TOO_DEEP:
+    return push_protocol_failure(L, &c, "too_deep", "the answer is nested too deeply");
+  default:
+    return push_protocol_failure(L, &c, "not_json", "the answer is not JSON");
+  }
+}

@@ -1,0 +1,16 @@
+/* From a transfer that is done to what the caller gets: a result, or an error object. Does no I/O. */
+#ifndef BX_RESPONSE_H
+#define BX_RESPONSE_H
+
+#include "compat.h"
+#include "json.h"
+#include "settings.h"
+
+/* Pushes three values: result, info, attempt; or nil, error, attempt.
+   info:    { status, time, total, next, timings = { dns, connect, tls, first_byte, total } }
+   attempt: { status, code, seconds }
+   Throws "not enough memory" when that is what ended the transfer; may throw (memory). */
+int bx_response_push(lua_State *L, const bx_json *json, const bx_settings *settings, const bx_transfer *t,
+                     const char *method);
+
+#endif

@@ -1,0 +1,280 @@
+/* What a client is to C: see session.h. */
+#include "session.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "names.h"
+
+#define METATABLE "bitrix.session"
+
+bx_session *bx_session_hold(bx_session *session) {
+  session->references++;
+  return session;
+}
+
+void bx_session_release(bx_session *session) {
+  if (session == NULL || --session->references > 0) return;
+  bx_http_close(&session->http);
+  bx_settings_free(&session->settings);
+  bx_free(session);
+}
+
+bx_session *bx_session_check(lua_State *L, int index) {
+  bx_session **place = luaL_checkudata(L, index, METATABLE);
+  if (*place == NULL) luaL_argerror(L, index, "this session was collected");
+  return *place;
+}
+
+static int session_gc(lua_State *L) {
+  bx_session **place = luaL_checkudata(L, 1, METATABLE);
+  bx_session_release(*place);
+  *place = NULL;
+  return 0;
+}
+
+int bx_session_close(lua_State *L) {
+  bx_session *session = bx_session_check(L, 1);
+  session->closed = 1;
+  bx_http_close(&session->http);
+  return 0;
+}
+
+int bx_session_place(lua_State *L) {
+  const bx_session *session = bx_session_check(L, 1);
+  if (session->closed) return 0;
+  lua_pushstring(L, session->settings.place);
+  return 1;
+}
+
+static int session_tostring(lua_State *L) {
+  const bx_session *session = bx_session_check(L, 1);
+  lua_pushfstring(L, "bitrix.session (%s)", session->closed ? "closed" : session->settings.place);
+  return 1;
+}
+
+void bx_session_open(lua_State *L, const luaL_Reg *methods, int upvalues) {
+  int i, base = lua_gettop(L) - upvalues;
+  luaL_newmetatable(L, METATABLE);
+  lua_newtable(L);
+  for (i = 1; i <= upvalues; i++) lua_pushvalue(L, base + i);
+  luaL_setfuncs(L, methods, upvalues);
+  lua_setfield(L, -2, "__index");
+  lua_pushcfunction(L, session_gc);
+  lua_setfield(L, -2, "__gc");
+  lua_pushcfunction(L, session_tostring);
+  lua_setfield(L, -2, "__tostring");
+  lua_pushliteral(L, METATABLE);
+  lua_setfield(L, -2, "__metatable");
+  lua_settop(L, base);
+}
+
+/* ---- the options ----
+   Each taker finds a value of the right type on top of the stack. It answers NULL, or what was expected. */
+
+enum { BIGGEST_SECONDS = 1000000 };
+
+typedef struct taken {
+  bx_settings *settings;
+  double deadline;
+  int retry;
+  int insecure_http;
+} taken;
+
+static const char *take_seconds(lua_State *L, double *seconds) {
+  lua_Number n = lua_tonumber(L, -1);
+  if (!(n > 0 && n <= BIGGEST_SECONDS)) return "a positive number of seconds, 1000000 at most, expected";
+  *seconds = n;
+  return NULL;
+}
+
+static const char *take_boolean(lua_State *L, int *value) {
+  *value = lua_toboolean(L, -1);
+  return NULL;
+}
+
+/* Puts a copy of the string on top in place of *place. */
+static const char *copy_string(lua_State *L, char **place) {
+  size_t length;
+  const char *text = lua_tolstring(L, -1, &length);
+  char *copy = bx_strndup(text, length);
+  if (copy == NULL) return bx_settings_no_memory;
+  if (*place != NULL) bx_free(*place);
+  *place = copy;
+  return NULL;
+}
+
+static const char *take_timeout(lua_State *L, taken *t) { return take_seconds(L, &t->settings->http.timeout); }
+
+static const char *take_connect_timeout(lua_State *L, taken *t) {
+  return take_seconds(L, &t->settings->http.connect_timeout);
+}
+
+static const char *take_deadline(lua_State *L, taken *t) { return take_seconds(L, &t->deadline); }
+
+static const char *take_max_response(lua_State *L, taken *t) {
+  lua_Number n = lua_tonumber(L, -1);
+  if (!(n >= 1 && n <= (lua_Number)(SIZE_MAX / 8))) return "a positive number of bytes expected";
+  t->settings->http.max_response = (size_t)n;
+  return NULL;
+}
+
+static const char *take_ca_file(lua_State *L, taken *t) {
+  size_t length;
+  const char *path = lua_tolstring(L, -1, &length);
+  FILE *file = strlen(path) == length ? fopen(path, "r") : NULL;
+  if (file == NULL) return "the path of a readable file of PEM certificates expected";
+  fclose(file);
+  return copy_string(L, &t->settings->http.ca_file);
+}
+
+static const char *take_verify(lua_State *L, taken *t) { return take_boolean(L, &t->settings->http.verify); }
+
+static const char *take_proxy(lua_State *L, taken *t) {
+  size_t length = 0;
+  const char *text = lua_isboolean(L, -1) ? "" : lua_tolstring(L, -1, &length);
+  if (lua_toboolean(L, -1) && lua_isboolean(L, -1)) return "a proxy's address, or false for none, expected";
+  return bx_settings_proxy(t->settings, text, length);
+}
+
+static const char *take_user_agent(lua_State *L, taken *t) {
+  size_t length;
+  const char *text = lua_tolstring(L, -1, &length);
+  if (!bx_settings_printable(text, length)) return "printable text, not empty, expected";
+  return copy_string(L, &t->settings->http.user_agent);
+}
+
+static const char *take_headers(lua_State *L, taken *t) {
+  int table = lua_gettop(L);
+  const char *problem = NULL;
+  lua_pushnil(L);
+  while (problem == NULL && lua_next(L, table) != 0) {
+    size_t name_length, value_length;
+    const char *name, *value;
+    if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING) {
+      problem = "header names and values, all strings, expected";
+      break;
+    }
+    name = lua_tolstring(L, -2, &name_length);
+    value = lua_tolstring(L, -1, &value_length);
+    problem = bx_settings_header(t->settings, name, name_length, value, value_length);
+    lua_pop(L, 1);
+  }
+  lua_settop(L, table);
+  return problem;
+}
+
+static const char *take_insecure_http(lua_State *L, taken *t) { return take_boolean(L, &t->insecure_http); }
+
+static const char *take_retry(lua_State *L, taken *t) { return take_boolean(L, &t->retry); }
+
+/* Comes last, because it needs to know insecure_http. */
+static const char *take_webhook(lua_State *L, taken *t) {
+  size_t length;
+  const char *text = lua_tolstring(L, -1, &length);
+  return bx_settings_webhook(t->settings, text, length, t->insecure_http);
+}
+
+static const struct option {
+  const char *name;
+  int type;
+  const char *(*take)(lua_State *L, taken *t);
+} options[] = {
+    {"timeout", LUA_TNUMBER, take_timeout},
+    {"connect_timeout", LUA_TNUMBER, take_connect_timeout},
+    {"deadline", LUA_TNUMBER, take_deadline},
+    {"max_response", LUA_TNUMBER, take_max_response},
+    {"ca_file", LUA_TSTRING, take_ca_file},
+    {"verify", LUA_TBOOLEAN, take_verify},
+    {"proxy", LUA_TSTRING, take_proxy},
+    {"user_agent", LUA_TSTRING, take_user_agent},
+    {"headers", LUA_TTABLE, take_headers},
+    {"insecure_http", LUA_TBOOLEAN, take_insecure_http},
+    {"retry", LUA_TBOOLEAN, take_retry},
+    {"webhook", LUA_TSTRING, take_webhook},
+};
+
+enum { OPTIONS = sizeof options / sizeof *options };
+
+/* Takes the value on top of the stack; NULL, or the reason why not, pushed. Throws when memory runs out. */
+static const char *take_option(lua_State *L, const struct option *option, taken *t) {
+  const char *expected;
+  int type = lua_type(L, -1);
+  if (type != option->type && !(option->take == take_proxy && type == LUA_TBOOLEAN))
+    return lua_pushfstring(L, "option '%s': %s expected, got %s", option->name, lua_typename(L, option->type),
+                           lua_typename(L, type));
+  if ((expected = option->take(L, t)) == NULL) return NULL;
+  if (expected == bx_settings_no_memory) luaL_error(L, expected);
+  /* A string is not shown: it may be a secret. */
+  if (type != LUA_TNUMBER) return lua_pushfstring(L, "option '%s': %s", option->name, expected);
+  return lua_pushfstring(L, "option '%s': %s, got %s", option->name, expected, lua_tostring(L, -1));
+}
+
+/* Pushes a message about the first key of the table at 1 that is no option; true when there is one. */
+static int find_unknown(lua_State *L) {
+  lua_pushnil(L);
+  while (lua_next(L, 1) != 0) {
+    bx_nearest nearest = {NULL, 0};
+    const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
+    size_t i;
+    for (i = 0; name != NULL && i < OPTIONS; i++) {
+      if (strcmp(options[i].name, name) == 0) break;
+      bx_nearest_offer(&nearest, name, options[i].name);
+    }
+    if (name == NULL)
+      return lua_pushfstring(L, "unknown option (a %s): names expected", luaL_typename(L, -2)) != NULL;
+    if (i == OPTIONS) {
+      if (nearest.name == NULL) return lua_pushfstring(L, "unknown option '%s'", name) != NULL;
+      return lua_pushfstring(L, "unknown option '%s'; did you mean '%s'?", name, nearest.name) != NULL;
+    }
+    lua_pop(L, 1);
+  }
+  return 0;
+}
+
+int bx_session_new(lua_State *L) {
+  bx_session **place, *session;
+  taken t;
+  size_t i;
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  if (find_unknown(L)) {
+    lua_pushnil(L);
+    lua_insert(L, -2);
+    return 2;
+  }
+  place = bx_newuserdata(L, sizeof *place);
+  *place = NULL;
+  luaL_getmetatable(L, METATABLE);
+  lua_setmetatable(L, -2);
+  session = bx_realloc(NULL, sizeof *session);
+  if (session == NULL) return luaL_error(L, bx_settings_no_memory);
+  memset(session, 0, sizeof *session);
+  *place = bx_session_hold(session);
+  if (bx_settings_init(&session->settings) != 0) return luaL_error(L, bx_settings_no_memory);
+  t.settings = &session->settings;
+  t.deadline = 180;
+  t.retry = 1;
+  t.insecure_http = 0;
+  for (i = 0; i < OPTIONS; i++) {
+    lua_getfield(L, 1, options[i].name);
+    if (!lua_isnil(L, -1) && take_option(L, &options[i], &t) != NULL) {
+      lua_pushnil(L);
+      lua_insert(L, -2);
+      return 2;
+    }
+    lua_settop(L, 2);
+  }
+  if (session->settings.base == NULL) {
+    lua_pushnil(L);
+    lua_pushliteral(L, "no webhook: give the option 'webhook' or set BITRIX24_WEBHOOK_URL");
+    return 2;
+  }
+  lua_createtable(L, 0, 2);
+  lua_pushnumber(L, t.deadline);
+  lua_setfield(L, -2, "deadline");
+  lua_pushboolean(L, t.retry);
+  lua_setfield(L, -2, "retry");
+  return 2;
+}

@@ -1,0 +1,39 @@
+/* A client's settings: where its portal is, what is secret about that, and the transport's settings.
+   Knows no Lua. Nothing here throws. */
+#ifndef BX_SETTINGS_H
+#define BX_SETTINGS_H
+
+#include "http.h"
+#include "redact.h"
+
+typedef struct bx_settings {
+  bx_http_settings http;
+  char *base;  /* "https://acme.bitrix24.com/rest/1/code/" */
+  char *place; /* "https://acme.bitrix24.com": what may be shown of it */
+  char *code;  /* the webhook's secret */
+  char *proxy_password;
+  bx_secrets secrets; /* points to the secrets above */
+} bx_settings;
+
+extern const char bx_settings_no_memory[];
+
+/* The defaults of DESIGN, "Transport promises". 0, or -1 when memory ran out. */
+int bx_settings_init(bx_settings *settings);
+
+/* Takes a webhook's address: white space around it goes, a slash is added at its end. NULL, or what was expected
+   instead (a static text that never shows the address), or bx_settings_no_memory. */
+const char *bx_settings_webhook(bx_settings *settings, const char *text, size_t length, int insecure_http);
+
+/* Takes a proxy's address, "" for none. As bx_settings_webhook. */
+const char *bx_settings_proxy(bx_settings *settings, const char *text, size_t length);
+
+/* Takes one header to send with each request. As bx_settings_webhook. */
+const char *bx_settings_header(bx_settings *settings, const char *name, size_t name_length, const char *value,
+                               size_t value_length);
+
+/* Whether the text can stand in a header: not empty, printable bytes, no NUL, CR, LF. */
+int bx_settings_printable(const char *text, size_t length);
+
+void bx_settings_free(bx_settings *settings);
+
+#endif
