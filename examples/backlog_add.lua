@@ -56,4 +56,4 @@ if done then
 end
 
 if portal then portal:stop() end
-os.exit(done, true)
+os.exit(done and 0 or 1)

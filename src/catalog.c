@@ -116,8 +116,8 @@ static const bx_meaning *look_up(const row *rows, const char *key, size_t length
 static const bx_meaning *look_up_text(const char *text, size_t length) {
   const row *r;
   const bx_meaning *found;
-  while (length > 0 && strchr(" \t\r\n", text[0]) != NULL) text++, length--;
-  while (length > 0 && strchr(" \t\r\n.!", text[length - 1]) != NULL) length--;
+  while (length > 0 && memchr(" \t\r\n", text[0], 4) != NULL) text++, length--;
+  while (length > 0 && memchr(" \t\r\n.!", text[length - 1], 6) != NULL) length--;
   if ((found = look_up(texts, text, length)) != NULL) return found;
   for (r = beginnings; r->key != NULL; r++)
     if (length >= strlen(r->key) && strncasecmp(r->key, text, strlen(r->key)) == 0) return &r->meaning;

@@ -117,12 +117,20 @@ static int core_redact(lua_State *L) {
 
 int luaopen_bitrix_core(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"session", bx_session_new}, {"is_error", bx_error_is}, {"redact", core_redact}, {"now", core_now},
-      {"methods", core_methods},   {"reasons", core_reasons}, {NULL, NULL},
+      {"session", bx_session_new},
+      {"is_error", bx_error_is},
+      {"redact", core_redact},
+      {"now", core_now},
+      {"methods", core_methods},
+      {"reasons", core_reasons},
+      {NULL, NULL},
   };
   static const luaL_Reg session_methods[] = {
-      {"prepare", bx_exchange_prepare}, {"call", bx_exchange_call},   {"close", bx_session_close},
-      {"place", bx_session_place},      {NULL, NULL},
+      {"prepare", bx_exchange_prepare},
+      {"call", bx_exchange_call},
+      {"close", bx_session_close},
+      {"place", bx_session_place},
+      {NULL, NULL},
   };
   if (bx_http_global_init() != 0) return luaL_error(L, "bitrix: libcurl cannot be initialised");
   lua_settop(L, 0);

@@ -1,7 +1,6 @@
 /* The one place that makes error objects: see error.h. */
 #include "error.h"
 
-#include <stdint.h>
 #include <string.h>
 
 #define METATABLE "bitrix.error"
@@ -75,11 +74,20 @@ static void set_text(lua_State *L, const char *field, const char *text) {
   lua_setfield(L, -2, field);
 }
 
-static void set_redacted(lua_State *L, const char *field, const char *text, size_t length, size_t limit,
-                         const bx_secrets *secrets) {
+static void set_redacted(lua_State *L, const char *field, const char *text, size_t length, const bx_secrets *secrets) {
   if (text == NULL) return;
-  bx_push_redacted(L, secrets, text, length, limit);
+  bx_push_redacted(L, secrets, text, length, length);
   lua_setfield(L, -2, field);
+}
+
+static void set_excerpt(lua_State *L, const char *text, size_t length, const bx_secrets *secrets) {
+  if (text == NULL) return;
+  bx_push_redacted(L, secrets, text, length, EXCERPT);
+  if (lua_rawlen(L, -1) > EXCERPT) { /* a mask can be longer than what it hides */
+    lua_pushlstring(L, lua_tostring(L, -1), EXCERPT);
+    lua_remove(L, -2);
+  }
+  lua_setfield(L, -2, "body");
 }
 
 /* Copies one {field, message} of v3: strings only, redacted. The copy is on top of the stack, the source at `from`. */
@@ -89,7 +97,7 @@ static void copy_text(lua_State *L, int from, const char *field, const bx_secret
   lua_getfield(L, from, field);
   text = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &length) : NULL;
   if (text != NULL) {
-    bx_push_redacted(L, secrets, text, length, SIZE_MAX);
+    bx_push_redacted(L, secrets, text, length, length);
     lua_setfield(L, -3, field);
   }
   lua_pop(L, 1);
@@ -122,9 +130,9 @@ void bx_error_push(lua_State *L, const bx_fault *fault, const bx_secrets *secret
     lua_pushinteger(L, (lua_Integer)fault->status);
     lua_setfield(L, -2, "status");
   }
-  set_redacted(L, "code", fault->code, fault->code_length, SIZE_MAX, secrets);
-  set_redacted(L, "message", fault->message, fault->message_length, SIZE_MAX, secrets);
-  set_redacted(L, "body", fault->body, fault->body_length, EXCERPT, secrets);
+  set_redacted(L, "code", fault->code, fault->code_length, secrets);
+  set_redacted(L, "message", fault->message, fault->message_length, secrets);
+  set_excerpt(L, fault->body, fault->body_length, secrets);
   if (fault->validation != 0) set_validation(L, fault->validation, secrets);
   luaL_getmetatable(L, METATABLE);
   lua_setmetatable(L, -2);
@@ -133,12 +141,12 @@ void bx_error_push(lua_State *L, const bx_fault *fault, const bx_secrets *secret
 int bx_error_is(lua_State *L) {
   int is = 0;
   lua_settop(L, 2);
+  if (!lua_isnil(L, 2)) luaL_checktype(L, 2, LUA_TSTRING);
   if (lua_istable(L, 1) && lua_getmetatable(L, 1)) {
     luaL_getmetatable(L, METATABLE);
     is = lua_rawequal(L, -1, -2);
   }
-  if (is && !lua_isnoneornil(L, 2)) {
-    luaL_checktype(L, 2, LUA_TSTRING);
+  if (is && !lua_isnil(L, 2)) {
     lua_getfield(L, 1, "kind");
     lua_getfield(L, 1, "reason");
     is = lua_rawequal(L, 2, -1) || lua_rawequal(L, 2, -2);

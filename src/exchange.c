@@ -170,7 +170,8 @@ static int encode_params(lua_State *L, const bx_method *row, bx_buffer *body) {
     failed = failed || append_member(body, p->wire, value);
   }
   if ((row->flags & BX_CHANGES) && given == 0) {
-    lua_pushfstring(L, "bad argument #1 to '%s' (nothing to change: at least one field expected beside 'id')", row->name);
+    lua_pushfstring(L, "bad argument #1 to '%s' (nothing to change: at least one field expected beside 'id')",
+                    row->name);
     return refuse(L);
   }
   if (failed || bx_buffer_puts(body, given > 0 ? "}}" : "}") != 0) no_memory(L);
@@ -214,8 +215,7 @@ int bx_exchange_call(lua_State *L) {
     lua_pushfstring(L, "bad argument #1 to 'call' (a method's name expected, got %s)", luaL_typename(L, 2));
     return refuse(L);
   }
-  if (length == 0 ||
-      strspn(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") != length) {
+  if (length == 0 || strspn(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") != length) {
     lua_pushliteral(L, "bad argument #1 to 'call' (a method's name expected, like 'user.current': letters, digits, "
                        "'.', '_' and '-' only)");
     return refuse(L);

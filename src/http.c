@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 int bx_http_global_init(void) {
@@ -17,18 +18,26 @@ int bx_http_global_init(void) {
   return ok ? 0 : -1;
 }
 
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
 static size_t on_answer(char *bytes, size_t size, size_t count, void *user) {
   bx_transfer *t = user;
-  size_t length = size * count;
-  if (length > t->max_answer - t->answer.length) {
+  size_t length = size * count, room = t->max_answer - t->answer.length;
+  if (length > room) {
     t->too_large = 1;
-    return 0;
+    length = room;
   }
   if (bx_buffer_append(&t->answer, bytes, length) != 0) {
     t->out_of_memory = 1;
     return 0;
   }
-  return length;
+  /* libcurl's own STARTTRANSFER_TIME is, when a body is sent by a callback, the time of its first byte. */
+  if (t->seconds[BX_FIRST_BYTE] == 0) t->seconds[BX_FIRST_BYTE] = now() - t->started;
+  return t->too_large ? 0 : length;
 }
 
 static size_t on_send(char *room, size_t size, size_t count, void *user) {
@@ -130,16 +139,26 @@ static void set_problem(bx_transfer *t, const char *text) {
 }
 
 static void take_result(bx_http *http, bx_transfer *t) {
-  static const CURLINFO points[5] = {CURLINFO_NAMELOOKUP_TIME_T, CURLINFO_CONNECT_TIME_T, CURLINFO_APPCONNECT_TIME_T,
-                                     CURLINFO_STARTTRANSFER_TIME_T, CURLINFO_TOTAL_TIME_T};
+  static const struct {
+    int point;
+    CURLINFO info;
+  } points[] = {
+      {BX_DNS, CURLINFO_NAMELOOKUP_TIME_T},
+      {BX_CONNECT, CURLINFO_CONNECT_TIME_T},
+      {BX_TLS, CURLINFO_APPCONNECT_TIME_T},
+      {BX_TOTAL, CURLINFO_TOTAL_TIME_T},
+  };
   const char *redirect = NULL;
-  int i;
-  for (i = 0; i < 5; i++) {
+  size_t i;
+  for (i = 0; i < sizeof points / sizeof *points; i++) {
     curl_off_t microseconds = 0;
-    curl_easy_getinfo(http->easy, points[i], &microseconds);
-    t->seconds[i] = (double)microseconds / 1e6;
+    curl_easy_getinfo(http->easy, points[i].info, &microseconds);
+    t->seconds[points[i].point] = (double)microseconds / 1e6;
   }
   curl_easy_getinfo(http->easy, CURLINFO_RESPONSE_CODE, &t->status);
+  /* The two clocks started a moment apart; and an answer without a body has its first byte at its end. */
+  if (t->status != 0 && (t->seconds[BX_FIRST_BYTE] == 0 || t->seconds[BX_FIRST_BYTE] > t->seconds[BX_TOTAL]))
+    t->seconds[BX_FIRST_BYTE] = t->seconds[BX_TOTAL];
   if (t->result == CURLE_OUT_OF_MEMORY) t->out_of_memory = 1;
   if (t->status / 100 == 3) {
     curl_easy_getinfo(http->easy, CURLINFO_REDIRECT_URL, &redirect);
@@ -180,6 +199,7 @@ void bx_http_perform(bx_http *http, const bx_http_settings *settings, bx_transfe
   SET(CURLOPT_ERRORBUFFER, http->problem);
 #undef SET
   if (code == CURLE_OK) {
+    t->started = now();
     t->result = curl_easy_perform(http->easy);
     take_result(http, t);
   } else {
@@ -204,7 +224,7 @@ bx_failure bx_http_failure(const bx_http_settings *settings, const bx_transfer *
   int answered = t->status != 0;
   switch (t->result) {
   case CURLE_OPERATION_TIMEDOUT:
-    if (t->sent == 0 && t->seconds[4] >= settings->connect_timeout)
+    if (t->sent == 0 && t->seconds[BX_TOTAL] >= settings->connect_timeout)
       return failure("timeout", "connect_timeout", executed);
     return failure("timeout", t->at_deadline ? "deadline" : "timeout", executed);
   case CURLE_COULDNT_RESOLVE_HOST:

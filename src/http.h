@@ -21,6 +21,9 @@ typedef struct bx_http_settings {
   int verify;
 } bx_http_settings;
 
+/* Points of time in an attempt, in seconds from its start; 0: not reached, or not needed on a kept connection. */
+enum { BX_DNS, BX_CONNECT, BX_TLS, BX_FIRST_BYTE, BX_TOTAL, BX_POINTS };
+
 /* One request and, after it was sent, its answer. All zero but for the request is the state before. */
 typedef struct bx_transfer {
   bx_buffer url;  /* ends with a NUL, which counts in length */
@@ -33,7 +36,8 @@ typedef struct bx_transfer {
   size_t max_answer; /* bytes */
   long status;       /* 0: no answer */
   size_t sent;       /* bytes of the body that libcurl has taken to send */
-  double seconds[5]; /* from the start until: name known, connected, TLS done, first byte, end */
+  double started;    /* on the monotonic clock */
+  double seconds[BX_POINTS];
   unsigned done : 1;
   unsigned too_large : 1;     /* the answer passed max_response */
   unsigned out_of_memory : 1; /* not the portal's doing: nothing can be said about the call */

@@ -242,7 +242,7 @@ static int decode(lua_State *L, const bx_json *json, const char *bytes, size_t l
 static bx_json_fault find_fault(lua_State *L, const bx_json *json, const char *bytes, size_t length) {
   size_t i, start = 0, depth = 0, deepest = 0;
   int quoted = 0;
-  while (start < length && strchr(" \t\r\n", bytes[start]) != NULL && bytes[start] != '\0') start++;
+  while (start < length && memchr(" \t\r\n", bytes[start], 4) != NULL) start++;
   if (start == length) return BX_JSON_EMPTY;
   if (bytes[start] != '{' && bytes[start] != '[') return BX_JSON_NOT_JSON;
   for (i = start; i < length; i++) {

@@ -77,7 +77,9 @@ static size_t find_literal(const bx_secrets *secrets, view t, size_t at) {
   size_t i;
   for (i = 0; secrets != NULL && i < secrets->count; i++) {
     const char *secret = secrets->text[i];
-    size_t n = strlen(secret);
+    size_t n = strlen(secret), rest = t.length - at;
+    /* A text that was cut off may end within a secret. */
+    if (rest < n && rest >= 4 && stands(t, at, secret, rest)) return rest;
     if (n == 0 || !stands(t, at, secret, n)) continue;
     if (n < 8 && at > 0 && is_word(t.data[at - 1])) continue;
     if (n < 8 && at + n < t.length && is_word(t.data[at + n])) continue;

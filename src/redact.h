@@ -17,7 +17,8 @@ typedef struct bx_secrets {
 
 /* Appends the first `limit` bytes of `text` to `out`, with BX_MASK in place of
    - each of `secrets` (NULL: none), whatever the case of its letters; one of fewer than 8 bytes only
-     where it stands as a word of its own,
+     where it stands as a word of its own; and a beginning of 4 bytes or more at the end of the text, which may
+     have been cut off there,
    - the user id and code of a webhook's path (/rest/1/code, also with \/ or %2F),
    - the value of a credential in a query, a form body or a batch command (auth=, access_token=, auth[x]=...)
      and in JSON ("access_token":"..."),

@@ -25,7 +25,7 @@ static void push_attempt(lua_State *L, const bx_transfer *t, const char *code, s
     bx_push_redacted(L, secrets, code, code_length, code_length);
     lua_setfield(L, -2, "code");
   }
-  lua_pushnumber(L, t->seconds[4]);
+  lua_pushnumber(L, t->seconds[BX_TOTAL]);
   lua_setfield(L, -2, "seconds");
 }
 
@@ -47,6 +47,11 @@ static bx_fault start_fault(const context *c, const char *kind, const char *reas
   return f;
 }
 
+static void set_body(bx_fault *fault, const context *c) {
+  fault->body = c->t->answer.length > 0 ? c->t->answer.data : "";
+  fault->body_length = c->t->answer.length;
+}
+
 /* No answer, or not all of it. */
 static int push_transport_failure(lua_State *L, const context *c) {
   bx_failure f = bx_http_failure(&c->settings->http, c->t);
@@ -58,10 +63,7 @@ static int push_transport_failure(lua_State *L, const context *c) {
     fault.message = lua_pushfstring(L, "the answer is larger than max_response (%s bytes)", lua_tostring(L, -1));
     fault.message_length = strlen(fault.message);
   }
-  if (c->t->answer.length > 0) {
-    fault.body = c->t->answer.data;
-    fault.body_length = c->t->answer.length;
-  }
+  if (strcmp(f.kind, "protocol") == 0) set_body(&fault, c);
   return push_failure(L, c, &fault);
 }
 
@@ -75,8 +77,7 @@ static int push_protocol_failure(lua_State *L, const context *c, const char *rea
   bx_fault fault = start_fault(c, "protocol", reason, executed_by_status(c->t->status));
   fault.message = message;
   fault.message_length = strlen(message);
-  fault.body = c->t->answer.length > 0 ? c->t->answer.data : "";
-  fault.body_length = c->t->answer.length;
+  set_body(&fault, c);
   return push_failure(L, c, &fault);
 }
 
@@ -122,13 +123,9 @@ static int push_api_failure(lua_State *L, const context *c) {
   return push_failure(L, c, &fault);
 }
 
-static void set_seconds(lua_State *L, const char *field, double seconds) {
-  lua_pushnumber(L, seconds);
-  lua_setfield(L, -2, field);
-}
-
 static int push_success(lua_State *L, const context *c) {
   static const char *const kept[] = {"time", "total", "next"};
+  static const char *const points[BX_POINTS] = {"dns", "connect", "tls", "first_byte", "total"};
   size_t i;
   luaL_checkstack(L, 6, "answer");
   lua_getfield(L, c->answer, "result");
@@ -146,12 +143,11 @@ static int push_success(lua_State *L, const context *c) {
     else
       lua_setfield(L, -2, kept[i]);
   }
-  lua_createtable(L, 0, 5);
-  set_seconds(L, "dns", c->t->seconds[0]);
-  set_seconds(L, "connect", c->t->seconds[1]);
-  set_seconds(L, "tls", c->t->seconds[2]);
-  set_seconds(L, "first_byte", c->t->seconds[3]);
-  set_seconds(L, "total", c->t->seconds[4]);
+  lua_createtable(L, 0, BX_POINTS);
+  for (i = 0; i < BX_POINTS; i++) {
+    lua_pushnumber(L, c->t->seconds[i]);
+    lua_setfield(L, -2, points[i]);
+  }
   lua_setfield(L, -2, "timings");
   push_attempt(L, c->t, NULL, 0, NULL);
   return 3;

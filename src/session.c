@@ -181,18 +181,12 @@ static const struct option {
   int type;
   const char *(*take)(lua_State *L, taken *t);
 } options[] = {
-    {"timeout", LUA_TNUMBER, take_timeout},
-    {"connect_timeout", LUA_TNUMBER, take_connect_timeout},
-    {"deadline", LUA_TNUMBER, take_deadline},
-    {"max_response", LUA_TNUMBER, take_max_response},
-    {"ca_file", LUA_TSTRING, take_ca_file},
-    {"verify", LUA_TBOOLEAN, take_verify},
-    {"proxy", LUA_TSTRING, take_proxy},
-    {"user_agent", LUA_TSTRING, take_user_agent},
-    {"headers", LUA_TTABLE, take_headers},
-    {"insecure_http", LUA_TBOOLEAN, take_insecure_http},
-    {"retry", LUA_TBOOLEAN, take_retry},
-    {"webhook", LUA_TSTRING, take_webhook},
+    {"timeout", LUA_TNUMBER, take_timeout},   {"connect_timeout", LUA_TNUMBER, take_connect_timeout},
+    {"deadline", LUA_TNUMBER, take_deadline}, {"max_response", LUA_TNUMBER, take_max_response},
+    {"ca_file", LUA_TSTRING, take_ca_file},   {"verify", LUA_TBOOLEAN, take_verify},
+    {"proxy", LUA_TSTRING, take_proxy},       {"user_agent", LUA_TSTRING, take_user_agent},
+    {"headers", LUA_TTABLE, take_headers},    {"insecure_http", LUA_TBOOLEAN, take_insecure_http},
+    {"retry", LUA_TBOOLEAN, take_retry},      {"webhook", LUA_TSTRING, take_webhook},
 };
 
 enum { OPTIONS = sizeof options / sizeof *options };
@@ -222,8 +216,7 @@ static int find_unknown(lua_State *L) {
       if (strcmp(options[i].name, name) == 0) break;
       bx_nearest_offer(&nearest, name, options[i].name);
     }
-    if (name == NULL)
-      return lua_pushfstring(L, "unknown option (a %s): names expected", luaL_typename(L, -2)) != NULL;
+    if (name == NULL) return lua_pushfstring(L, "unknown option (a %s): names expected", luaL_typename(L, -2)) != NULL;
     if (i == OPTIONS) {
       if (nearest.name == NULL) return lua_pushfstring(L, "unknown option '%s'", name) != NULL;
       return lua_pushfstring(L, "unknown option '%s'; did you mean '%s'?", name, nearest.name) != NULL;

@@ -9,8 +9,8 @@
 
 const char bx_settings_no_memory[] = "not enough memory";
 
-static const char a_webhook[] =
-    "the address of an inbound webhook expected, like https://acme.bitrix24.com/rest/1/code/ without a method's name";
+static const char a_webhook[] = "the address of an inbound webhook expected, like "
+                                "https://acme.bitrix24.com/rest/<user>/<code>/, without a method's name";
 
 int bx_settings_init(bx_settings *settings) {
   static const char agent[] = "bitrix-lua/" BX_VERSION;
@@ -100,8 +100,8 @@ const char *bx_settings_webhook(bx_settings *settings, const char *text, size_t 
   const char *problem = bx_settings_no_memory;
   CURLU *url;
   CURLUcode parsed;
-  while (length > 0 && strchr(" \t\r\n", *text) != NULL) text++, length--;
-  while (length > 0 && strchr(" \t\r\n", text[length - 1]) != NULL) length--;
+  while (length > 0 && memchr(" \t\r\n", *text, 4) != NULL) text++, length--;
+  while (length > 0 && memchr(" \t\r\n", text[length - 1], 4) != NULL) length--;
   if (!bx_settings_printable(text, length) || memchr(text, ' ', length) != NULL) return a_webhook;
   if (bx_buffer_append(&base, text, length) != 0 || (text[length - 1] != '/' && bx_buffer_puts(&base, "/") != 0) ||
       bx_buffer_append(&base, "", 1) != 0) {
@@ -141,8 +141,8 @@ const char *bx_settings_proxy(bx_settings *settings, const char *text, size_t le
 
 const char *bx_settings_header(bx_settings *settings, const char *name, size_t name_length, const char *value,
                                size_t value_length) {
-  static const char *const ours[] = {"Content-Type", "Content-Length", "Transfer-Encoding", "Expect", "Host",
-                                     "Accept",       "Accept-Encoding", "Connection",       "User-Agent"};
+  static const char *const ours[] = {"Content-Type", "Content-Length",  "Transfer-Encoding", "Expect",    "Host",
+                                     "Accept",       "Accept-Encoding", "Connection",        "User-Agent"};
   static const char token[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`|~";
   bx_buffer line = {NULL, 0, 0};
   struct curl_slist *longer = NULL;
@@ -151,7 +151,8 @@ const char *bx_settings_header(bx_settings *settings, const char *name, size_t n
   if (!bx_settings_printable(value, value_length)) return "a header's value expected: printable and not empty";
   for (i = 0; i < sizeof ours / sizeof *ours; i++)
     if (strcasecmp(name, ours[i]) == 0)
-      return i + 1 == sizeof ours / sizeof *ours ? "the option 'user_agent' sets this header" : "the client sets this header";
+      return i + 1 == sizeof ours / sizeof *ours ? "the option 'user_agent' sets this header"
+                                                 : "the client sets this header";
   if (bx_buffer_append(&line, name, name_length) == 0 && bx_buffer_puts(&line, ": ") == 0 &&
       bx_buffer_append(&line, value, value_length) == 0 && bx_buffer_append(&line, "", 1) == 0)
     longer = curl_slist_append(settings->http.headers, line.data);

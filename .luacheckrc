@@ -1,0 +1,13 @@
+-- One source for Lua 5.1 to 5.4 and LuaJIT: "max" knows the globals of all of them.
+std = "max"
+max_line_length = 120
+exclude_files = { "build" }
+
+files["spec"] = { std = "max+busted" }
+-- What runs inside nginx.
+files["lua/bitrix/portal"] = { std = "max+ngx_lua" }
+files["lua/bitrix/portal.lua"] = { std = "max+ngx_lua" }
+files["lua/bitrix/runtime/nginx.lua"] = { std = "max+ngx_lua" }
+files["spec/openresty"] = { std = "max+busted+ngx_lua" }
+-- Configuration in Lua's syntax: it assigns globals by design.
+files[".luacheckrc"] = { std = "+luacheckrc" }

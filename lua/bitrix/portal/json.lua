@@ -1,0 +1,57 @@
+-- JSON as the emulator writes and reads it: dkjson with one key order for all answers, and `[]` for an empty
+-- table, as PHP has it. Knows nothing of what is in the documents.
+
+local dkjson = require "dkjson"
+
+local M = {}
+
+-- Keys that are named here stand first and in this order, so that answers look like the portal's and do not change
+-- from run to run; all others follow.
+local KEY_ORDER = {
+  "result", "error", "error_description", "total", "next", "time",
+  "id", "groupId", "createdBy", "modifiedBy", "fields",
+  "start", "finish", "duration", "processing", "date_start", "date_finish", "operating_reset_at", "operating",
+}
+
+-- A null is a light userdata in most JSON libraries; nothing else is let through.
+local function null_or_fail(reason, value, _, message)
+  if reason == "unsupported type" and type(value) == "userdata" and tostring(value):find("^userdata: [NU0(]") then
+    return "null"
+  end
+  return nil, message
+end
+
+--- Encodes a value. Strings may hold any bytes: what is no valid UTF-8 is written as it is, and `decode` returns it.
+-- An empty table is a list unless its metatable says `__jsontype = "object"`; null is any JSON library's.
+-- @param value a table, string, number, boolean
+-- @treturn string the document; raises for functions, cycles and other things that JSON does not know
+function M.encode(value)
+  return dkjson.encode(value, { keyorder = KEY_ORDER, exception = null_or_fail })
+end
+
+--- Decodes a document; `null` becomes nil, that is: absent.
+-- @tparam string text
+-- @return the value, or nil and a message. The document must be followed by nothing but white space.
+function M.decode(text)
+  -- pcall: a very deep document overflows the stack instead of returning an error.
+  local ok, value, rest, message = pcall(dkjson.decode, text, 1, nil, nil)
+  if not ok then
+    return nil, "too deep"
+  end
+  if message then
+    return nil, message
+  end
+  if rest and text:find("%S", rest) then
+    return nil, "something follows the document"
+  end
+  return value
+end
+
+--- The directory that dkjson was loaded from, for a Lua of another version to find the same file.
+-- @treturn ?string a path without the final slash
+function M.directory()
+  local source = debug.getinfo(dkjson.encode, "S").source
+  return source:match("^@(.*)/dkjson%.lua$")
+end
+
+return M

@@ -1,0 +1,155 @@
+-- Checks the options of portal.start and fills in what is missing, the default portal included. Touches no file.
+
+local M = {}
+
+local function fail(level, text, ...)
+  error("bitrix.portal: " .. text:format(...), level + 1)
+end
+
+local function is_id(value)
+  return type(value) == "number" and value >= 1 and value % 1 == 0
+end
+
+local function integer(value)
+  return math.floor(value)
+end
+
+local OPTIONS = {
+  port = "number", tls = "boolean", secret = "string", user = "number", users = "table", groups = "table",
+}
+local USER = { id = "number", admin = "boolean" }
+local GROUP = { id = "number", scrum = "boolean", members = "table", backlog = "table" }
+local BACKLOG = { id = "number", createdBy = "number", modifiedBy = "number", items = "number" }
+
+-- Deep enough for the error to point at the caller of portal.start.
+local LEVEL = 4
+
+local function check(what, given, known)
+  if type(given) ~= "table" then
+    fail(LEVEL, "%s: table expected, got %s", what, type(given))
+  end
+  for name, value in pairs(given) do
+    local expected = known[name]
+    if not expected then
+      fail(LEVEL, "unknown %s '%s'", what, tostring(name))
+    end
+    if type(value) ~= expected then
+      fail(LEVEL, "%s '%s': %s expected, got %s", what, name, expected, type(value))
+    end
+    if expected == "number" and (value < 0 or value % 1 ~= 0) then
+      fail(LEVEL, "%s '%s': integer from 0 expected, got %s", what, name, tostring(value))
+    end
+  end
+end
+
+-- A list of ids, or nil.
+local function ids(what, list)
+  if list == nil then
+    return nil
+  end
+  local result = {}
+  for i, id in ipairs(list) do
+    if not is_id(id) then
+      fail(LEVEL, "%s[%d]: id expected, got %s", what, i, tostring(id))
+    end
+    result[i] = integer(id)
+  end
+  return result
+end
+
+local function users_of(list, webhook_user)
+  local rows, seen = {}, {}
+  for i, user in ipairs(list) do
+    local row = type(user) == "table" and user or { id = user }
+    check(("users[%d] field"):format(i), row, USER)
+    if not is_id(row.id) then
+      fail(LEVEL - 1, "users[%d]: an id is missing", i)
+    end
+    seen[row.id] = true
+    rows[i] = { id = integer(row.id), admin = row.admin or false }
+  end
+  if not seen[webhook_user] then
+    rows[#rows + 1] = { id = webhook_user, admin = true }
+  end
+  return rows
+end
+
+local function groups_of(list)
+  local groups, backlogs, taken = {}, {}, {}
+  for i, group in ipairs(list) do
+    local what = ("groups[%d]"):format(i)
+    check(what .. " field", group, GROUP)
+    if not is_id(group.id) then
+      fail(LEVEL - 1, "%s: an id is missing", what)
+    end
+    local id = integer(group.id)
+    groups[i] = { id = id, scrum = group.scrum ~= false, members = ids(what .. ".members", group.members) }
+    local backlog = group.backlog
+    if backlog then
+      check(what .. ".backlog field", backlog, BACKLOG)
+      local row = { groupId = id, createdBy = integer(backlog.createdBy or 0),
+        modifiedBy = integer(backlog.modifiedBy or 0), items = integer(backlog.items or 0) }
+      row.id = backlog.id and integer(backlog.id)
+      if row.id and (row.id == 0 or taken[row.id]) then
+        fail(LEVEL - 1, "%s.backlog: id %d cannot be had", what, row.id)
+      end
+      taken[row.id or 0] = true
+      backlogs[#backlogs + 1] = row
+    end
+  end
+  local free = 1
+  for _, row in ipairs(backlogs) do
+    if not row.id then
+      while taken[free] do
+        free = free + 1
+      end
+      row.id = free
+      taken[free] = true
+    end
+  end
+  return groups, backlogs
+end
+
+--- The portal that is there when nothing is said: see doc/emulator.md.
+function M.default_users()
+  return { { id = 1, admin = true }, { id = 6 } }
+end
+
+--- The groups that are there when nothing is said: see doc/emulator.md.
+function M.default_groups()
+  return {
+    { id = 125 },
+    { id = 126 },
+    { id = 127, scrum = false },
+    { id = 128, members = { 6 }, backlog = { id = 900, createdBy = 6 } },
+    { id = 129, backlog = { id = 901, createdBy = 6, items = 3 } },
+  }
+end
+
+--- Checks options. Must be called by the function that the user calls: errors point at the caller of that one.
+-- @tparam ?table options see portal.start
+-- @treturn table `port`, `tls`, `secret` (nil: to be made up), `user`, `seed` (for domain.new)
+function M.read(options)
+  options = options or {}
+  check("option", options, OPTIONS)
+  if (options.port or 0) > 65535 then
+    fail(LEVEL - 1, "option 'port': at most 65535 expected, got %d", options.port)
+  end
+  if options.user and not is_id(options.user) then
+    fail(LEVEL - 1, "option 'user': id expected, got %s", tostring(options.user))
+  end
+  if options.secret and not options.secret:find("^[%w_-]+$") then
+    fail(LEVEL - 1, "option 'secret': letters, digits, _ and - expected")
+  end
+  local user = integer(options.user or 1)
+  local groups, backlogs = groups_of(options.groups or M.default_groups())
+  return {
+    port = integer(options.port or 0),
+    tls = options.tls or false,
+    secret = options.secret,
+    user = user,
+    seed = { users = users_of(options.users or M.default_users(), user), groups = groups, backlogs = backlogs },
+  }
+end
+
+return M

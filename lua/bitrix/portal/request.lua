@@ -1,0 +1,45 @@
+-- Understands an incoming request: who calls which method with what. Takes plain strings, gives a plain table.
+-- Knows no nginx and decides nothing: whether the secret is right is rest.lua's business.
+
+local json = require "bitrix.portal.json"
+local php = require "bitrix.portal.php"
+
+local M = {}
+
+--- Takes the path of a call apart.
+-- @tparam string path `/rest/1/secret/method`, `/rest/1/secret/method.json`, `/rest/method`; percent-coded
+-- @treturn ?table `{ user = integer or nil, secret = string or nil, method = string }`, nil when it is no REST address
+function M.parse_path(path)
+  local rest = path:match("^/rest/(.*)$")
+  if not rest then
+    return nil
+  end
+  local user, secret, method = rest:match("^(%d+)/([^/]+)/?(.*)$")
+  method = php.unescape(method or rest):gsub("/$", ""):gsub("%.json$", "")
+  return { user = tonumber(user), secret = secret and php.unescape(secret), method = method }
+end
+
+--- Reads the parameters of a call. Those of the body win over those of the query string.
+-- @tparam ?string query what follows the `?`
+-- @tparam ?string content_type the header
+-- @tparam ?string body the raw body
+-- @treturn table the parameters; empty when the body cannot be read, as with PHP
+function M.parse_params(query, content_type, body)
+  local params = php.parse_query(query or "")
+  if not body or body == "" then
+    return params
+  end
+  if (content_type or ""):lower():find("^%s*application/[%w.+-]*json") then
+    local document = json.decode(body)
+    if type(document) == "table" then
+      for name, value in pairs(document) do
+        params[name] = value
+      end
+    end
+  else
+    php.parse_query(body, params)
+  end
+  return params
+end
+
+return M

@@ -1,0 +1,262 @@
+-- The emulator inside nginx: takes a request apart, lets rest.lua answer it, lets fault.lua spoil the answer, writes
+-- the journal, sends. The only file that knows ngx; it has no rules of its own.
+
+local domain = require "bitrix.portal.domain"
+local fault = require "bitrix.portal.fault"
+local json = require "bitrix.portal.json"
+local request = require "bitrix.portal.request"
+local rest = require "bitrix.portal.rest"
+local system = require "bitrix.portal.system"
+
+local ngx = ngx
+local CHUNK = 65536
+-- Flushing waits until the client has taken the bytes; without it a huge body would pile up in nginx's memory.
+local FLUSH_EVERY = 16
+local HEARTBEAT = 0.25
+
+local M = {}
+
+local settings, directory, entrance, journal, changes, script, events
+local script_read = 0
+local rules = fault.queue()
+local waiting, waiting_last = {}, 0
+
+local function read_file(path)
+  local file = io.open(path, "rb")
+  if not file then
+    return nil
+  end
+  local text = file:read("*a")
+  file:close()
+  return text
+end
+
+--- Called once by nginx before it listens.
+-- @tparam string path the emulator's directory
+function M.init(path)
+  directory = path
+  settings = assert(json.decode(assert(read_file(path .. "/seed.json"))))
+  journal = assert(io.open(path .. "/journal", "ab"))
+  changes = assert(io.open(path .. "/changes", "ab"))
+  entrance = rest.new {
+    domain = domain.new(settings.seed, function(kind, id, row)
+      changes:write(json.encode { kind = kind, id = id, row = row }, "\n")
+      changes:flush()
+    end),
+    user = settings.user,
+    secret = settings.secret,
+    methods = { require "bitrix.portal.scrum" },
+  }
+end
+
+local function heartbeat(premature)
+  if premature then
+    return
+  end
+  -- The reader may have a signal to attend to, which some Lua versions notice only between two reads.
+  system.send(events, system.reader_gone(1) and "closed\n" or "\n")
+end
+
+--- Called once by nginx when it listens: tells the starter so.
+function M.ready()
+  events = system.open_pipe(directory .. "/events")
+  if not events then
+    return
+  end
+  system.send(events, "ready\n")
+  if settings.follow then
+    ngx.timer.every(HEARTBEAT, heartbeat)
+  else
+    system.close(events)
+    events = nil
+  end
+end
+
+-- Takes up what was added to the script since the last request.
+local function read_script()
+  if not script then
+    script = io.open(directory .. "/script", "rb")
+    if not script then
+      return
+    end
+  end
+  script:seek("set", script_read)
+  -- A last line without its end is still being written.
+  for line in script:read("*a"):gmatch("([^\n]*)\n") do
+    script_read = script_read + #line + 1
+    local rule = assert(json.decode(line))
+    if rule.clear then
+      rules:clear()
+    else
+      rules:push(rule)
+    end
+  end
+end
+
+local function read_body()
+  ngx.req.read_body()
+  local body = ngx.req.get_body_data()
+  if not body then
+    local path = ngx.req.get_body_file()
+    body = path and read_file(path)
+  end
+  return body or ""
+end
+
+local function read_headers()
+  local headers = {}
+  for name, value in pairs(ngx.req.get_headers(0)) do
+    if type(value) == "table" then
+      value = table.concat(value, ", ")
+    end
+    headers[name] = value == true and "" or value
+  end
+  return headers
+end
+
+local function receive()
+  local path, query = ngx.var.request_uri:match("^([^?]*)%??(.*)$")
+  local body = read_body()
+  local headers = read_headers()
+  return {
+    time = system.now(),
+    http_method = ngx.req.get_method(),
+    path = path,
+    query = query,
+    http_version = ngx.req.http_version(),
+    headers = headers,
+    body = body,
+    connection = tonumber(ngx.var.connection),
+    tls = ngx.var.https == "on",
+  }
+end
+
+local function encode_entry(entry)
+  local ok, line = pcall(json.encode, entry)
+  if not ok then
+    -- Parameters nested too deep to be written down; the raw body still shows them.
+    entry.params = nil
+    line = json.encode(entry)
+  end
+  return line
+end
+
+local function write_journal(entry)
+  if settings.follow then
+    return
+  end
+  journal:write(encode_entry(entry), "\n")
+  journal:flush()
+end
+
+local function hide(text)
+  local from, to = text:find(settings.secret, 1, true)
+  while from do
+    text = text:sub(1, from - 1) .. "***" .. text:sub(to + 1)
+    from, to = text:find(settings.secret, from + 3, true)
+  end
+  return text
+end
+
+local function report(entry, started)
+  if not events then
+    return
+  end
+  local line = ("%s %s %s %s %.1f ms"):format(os.date("%H:%M:%S"), entry.http_method, entry.method or "-",
+    entry.status or "dropped", (system.now() - started) * 1000)
+  system.send(events, "request " .. hide(line):gsub("%c", "?"):sub(1, 1000) .. "\n")
+end
+
+local function print_body(body, send)
+  local left = send or math.huge
+  local function put(text)
+    text = #text > left and text:sub(1, left) or text
+    left = left - #text
+    return text == "" or ngx.print(text)
+  end
+  put(body.head)
+  local filler = body.filler
+  local chunk = ("a"):rep(math.min(filler, CHUNK))
+  local count = 0
+  while filler > 0 and left > 0 do
+    if not put(filler < #chunk and chunk:sub(1, filler) or chunk) then
+      return
+    end
+    filler = filler - #chunk
+    count = count + 1
+    if count % FLUSH_EVERY == 0 and not ngx.flush(true) then
+      return
+    end
+  end
+  put(body.tail)
+end
+
+local function drop(how)
+  system[how](tonumber(ngx.var.server_port), tonumber(ngx.var.remote_port))
+  ngx.exit(444)
+end
+
+local function send(plan)
+  ngx.status = plan.status
+  for _, header in ipairs(plan.headers) do
+    ngx.header[header[1]] = header[2]
+  end
+  if not plan.chunked and not plan.gzip then
+    ngx.header["Content-Length"] = plan.length
+  end
+  print_body(plan.body, plan.send)
+  if plan.send and plan.send < plan.length then
+    ngx.flush(true)
+    drop("finish")
+  end
+end
+
+local function real_answer(address, params)
+  if not address then
+    return { status = 404, body = "<html><head><title>404 Not Found</title></head><body>404 Not Found</body></html>\n" }
+  end
+  local status, body = entrance:handle(address, params, system.now)
+  return { status = status, body = json.encode(body) }
+end
+
+--- Answers a request.
+function M.answer()
+  local started = ngx.req.start_time()
+  local entry = receive()
+  local address = request.parse_path(entry.path)
+  entry.params = request.parse_params(entry.query, entry.headers["content-type"], entry.body)
+  if address then
+    entry.method, entry.user = address.method, address.user
+  end
+  read_script()
+  local rule = rules:take()
+  local plan = fault.plan(rule, (not rule or fault.runs(rule)) and real_answer(address, entry.params) or nil)
+  entry.status = not plan.drop and plan.status or nil
+  write_journal(entry)
+  if plan.delay and plan.delay > 0 then
+    ngx.sleep(plan.delay)
+  end
+  if plan.drop then
+    report(entry, started)
+    return drop(plan.drop == "reset" and "reset" or "finish")
+  end
+  if plan.gzip then
+    -- nginx compresses by location, and nothing but an address survives the way to another one.
+    waiting_last = waiting_last + 1
+    waiting[waiting_last] = { plan = plan, entry = entry, started = started }
+    return ngx.exec("/bitrix-portal/gzip", "n=" .. waiting_last)
+  end
+  send(plan)
+  report(entry, started)
+end
+
+--- Answers a request whose answer is to be compressed; reached through `answer` only.
+function M.answer_compressed()
+  local number = tonumber(ngx.var.arg_n)
+  local held = waiting[number]
+  waiting[number] = nil
+  send(held.plan)
+  report(held.entry, held.started)
+end
+
+return M

@@ -1,0 +1,229 @@
+-- The transport: failures, timeouts, TLS, kept connections, and that nothing is sent twice.
+local bitrix = require "bitrix"
+local safe = require "bitrix.safe"
+local raw = require "support.raw"
+
+describe("the transport", function()
+  local portal
+
+  setup(function() portal = require("bitrix.portal").start{ tls = true } end)
+  teardown(function() portal:stop() end)
+  before_each(function() portal:clear() end)
+
+  local function client(options)
+    options = options or {}
+    options.webhook = options.webhook or portal.webhook
+    return safe.new(options)
+  end
+
+  local function fails(kind, reason, executed, with)
+    local result, err = with.scrum.backlog_add{ groupId = 125, createdBy = 6 }
+    assert.is_nil(result)
+    assert.is_true(bitrix.is_error(err), tostring(err))
+    assert.same({ kind, reason, executed }, { err.kind, err.reason, err.executed }, tostring(err))
+    assert.equal("string", type(err.message))
+    assert.equal(1, #err.attempts)
+    assert.equal("number", type(err.attempts[1].seconds))
+    return err
+  end
+
+  local function journal_of(method)
+    local found = {}
+    for _, request in ipairs(portal:journal()) do
+      if request.method == method then found[#found + 1] = request end
+    end
+    return found
+  end
+
+  describe("without an answer", function()
+    it("tells a refused connection", function()
+      local err = fails("network", "connect", "no", client{ webhook = "http://127.0.0.1:1/rest/1/s3cr3tc0de/" })
+      assert.is_nil(err.status)
+      assert.is_nil(err.code)
+    end)
+
+    it("tells a name that is not known", function()
+      fails("network", "dns", "no", client{ webhook = "https://portal.invalid/rest/1/s3cr3tc0de/" })
+    end)
+
+    it("tells a connection closed or reset after the request, and does not know whether it ran", function()
+      for _, rule in ipairs{ { close = true }, { reset = true }, { execute = true, close = true } } do
+        portal:script{ rule }
+        local err = fails("network", "reset", "unknown", client())
+        assert.is_nil(err.status)
+      end
+      assert.equal(3, #portal:journal())
+    end)
+
+    it("tells a reset before the request was sent", function()
+      local server = raw.start("reset")
+      fails("network", "tls", "no", client{ webhook = ("https://127.0.0.1:%d/rest/1/s3cr3tc0de/"):format(server.port) })
+      server.stop()
+    end)
+
+    it("tells an answer that is no HTTP", function()
+      local server = raw.start("speak:SSH-2.0-OpenSSH\\r\\n")
+      fails("protocol", "not_json", "unknown", client{ webhook = ("http://127.0.0.1:%d/rest/1/s3cr3tc0de/"):format(server.port) })
+      server.stop()
+    end)
+
+    it("tells a proxy that is not there", function()
+      fails("network", "connect", "no", client{ proxy = "http://127.0.0.1:1" })
+    end)
+  end)
+
+  describe("with a time limit", function()
+    local function timed(limit, run)
+      local now = require("bitrix.core").now
+      local started = now()
+      run()
+      local took = now() - started
+      assert.is_true(took >= limit * 0.9 and took < limit + 1, "took " .. took)
+    end
+
+    it("ends after timeout, and does not know whether the call ran", function()
+      portal:script{ { pass = true, delay = 3 } }
+      timed(0.2, function() fails("timeout", "timeout", "unknown", client{ timeout = 0.2 }) end)
+    end)
+
+    it("ends at the deadline, if that is nearer", function()
+      portal:script{ { pass = true, delay = 3 } }
+      timed(0.2, function() fails("timeout", "deadline", "unknown", client{ timeout = 10, deadline = 0.2 }) end)
+    end)
+
+    it("ends after connect_timeout when the connection does not come to stand", function()
+      local server = raw.start("silent")
+      local webhook = ("https://127.0.0.1:%d/rest/1/s3cr3tc0de/"):format(server.port)
+      timed(0.2, function()
+        fails("timeout", "connect_timeout", "no", client{ webhook = webhook, connect_timeout = 0.2 })
+      end)
+      timed(0.1, function() fails("timeout", "timeout", "no", client{ webhook = webhook, timeout = 0.1 }) end)
+      server.stop()
+    end)
+
+    it("ends within a trickle: the limit is for the whole answer", function()
+      local server = raw.start("speak:HTTP/1.1 200 OK\\r\\nContent-Length: 5\\r\\n\\r\\n{")
+      fails("protocol", "truncated", "unknown", client{ webhook = ("http://127.0.0.1:%d/rest/1/s3cr3tc0de/"):format(server.port) })
+      server.stop()
+    end)
+
+    it("of less than a millisecond is a limit too", function()
+      portal:script{ { pass = true, delay = 1 } }
+      local _, err = client{ timeout = 0.0001 }:call("app.info")
+      assert.equal("timeout", err.kind)
+    end)
+
+    it("is fit for the next call afterwards", function()
+      portal:script{ { pass = true, delay = 3 } }
+      local c = client{ timeout = 0.2 }
+      fails("timeout", "timeout", "unknown", c)
+      assert.is_table((c.scrum.backlog_get_fields()))
+    end)
+  end)
+
+  describe("never sends a call twice", function()
+    it("when a kept connection dies under the request", function()
+      for _, rule in ipairs{ { execute = true, close = true }, { execute = true, reset = true } } do
+        portal:clear()
+        local c = client()
+        assert.is_table((c.scrum.backlog_get_fields()))
+        portal:script{ rule }
+        fails("network", "reset", "unknown", c)
+        assert.equal(1, #journal_of("tasks.api.scrum.backlog.add"))
+        c:close()
+      end
+    end)
+
+    it("when an answer is cut off or late", function()
+      local c = client{ timeout = 0.2 }
+      portal:script{ { status = 200, body = '{"result":{}}', cut = 5 }, { pass = true, delay = 1 } }
+      fails("protocol", "truncated", "unknown", c)
+      fails("timeout", "timeout", "unknown", c)
+      assert.equal(2, #journal_of("tasks.api.scrum.backlog.add"))
+    end)
+
+    it("when the portal is over its limits", function()
+      portal:script{ { status = 503, body = '{"error":"QUERY_LIMIT_EXCEEDED","error_description":"Too many requests"}' } }
+      fails("limit", "query_limit_exceeded", "no", client{ retry = false })
+      assert.equal(1, #portal:journal())
+    end)
+  end)
+
+  it("takes a new connection when the portal has closed the kept one", function()
+    local c = client()
+    portal:script{ { status = 200, body = '{"result":1}', headers = { Connection = "close" } } }
+    c:call("x")
+    assert.is_table((c.scrum.backlog_get_fields()))
+    assert.equal(2, #portal:journal())
+  end)
+
+  it("reads a compressed answer, and counts max_response after decompression", function()
+    local text = ("x"):rep(100000)
+    portal:script{ { status = 200, body = '{"result":"' .. text .. '"}', gzip = true, times = 2 } }
+    assert.equal(text, (client():call("x")))
+    local _, err = client{ max_response = 50000 }:call("x")
+    assert.equal("too_large", err.reason)
+    assert.truthy(portal:journal()[1].headers["accept-encoding"]:find("gzip", 1, true))
+  end)
+
+  describe("over TLS", function()
+    it("calls with the portal's own CA", function()
+      local c = client{ webhook = portal.tls_webhook, ca_file = portal.ca_file }
+      local _, info = assert(c.scrum.backlog_get_fields())
+      assert.is_true(info.timings.tls > 0)
+      _, info = c.scrum.backlog_get_fields()
+      assert.equal(0, info.timings.tls)
+      local journal = portal:journal()
+      assert.is_true(journal[1].tls)
+      assert.equal(journal[1].connection, journal[2].connection)
+    end)
+
+    it("refuses a certificate that it cannot verify, and sends nothing", function()
+      fails("network", "tls", "no", client{ webhook = portal.tls_webhook })
+      assert.equal(0, #portal:journal())
+    end)
+
+    it("refuses a certificate for another host", function()
+      local webhook = portal.tls_webhook:gsub("//127%.0%.0%.1", "//127.0.0.2")
+      local result, err = client{ webhook = webhook, ca_file = portal.ca_file }:call("x")
+      assert.is_nil(result)
+      assert.is_true(err.reason == "tls" or err.reason == "connect", tostring(err))
+      assert.equal("no", err.executed)
+    end)
+
+    it("refuses a CA file that holds no certificates", function()
+      fails("network", "tls", "no", client{ webhook = portal.tls_webhook, ca_file = "/etc/hostname" })
+    end)
+
+    it("accepts any certificate with verify = false", function()
+      assert.is_table((client{ webhook = portal.tls_webhook, verify = false }.scrum.backlog_get_fields()))
+    end)
+
+    it("speaks no TLS to a plain port, and no plain text to a TLS port", function()
+      fails("network", "tls", "no", client{ webhook = (portal.webhook:gsub("^http:", "https:")) })
+      local _, err = client{ webhook = (portal.tls_webhook:gsub("^https:", "http:")) }:call("x")
+      assert.equal("not_json", err.reason)
+      assert.equal(400, err.status)
+    end)
+  end)
+
+  it("leaves a parent's connection alone in a forked child", function()
+    local ok, unistd = pcall(require, "posix.unistd")
+    if not ok then return pending("luaposix is not here for this Lua") end
+    local wait = require("posix.sys.wait").wait
+    local c = client()
+    c:call("tasks.api.scrum.backlog.getFields")
+    local child = unistd.fork()
+    if child == 0 then
+      local fine = c:call("tasks.api.scrum.backlog.getFields") ~= nil
+      unistd._exit(fine and 0 or 1)
+    end
+    local _, _, status = wait(child)
+    assert.equal(0, status)
+    assert.is_table((c:call("tasks.api.scrum.backlog.getFields")))
+    local journal = portal:journal()
+    assert.equal(3, #journal)
+    assert.not_equal(journal[1].connection, journal[2].connection)
+    assert.equal(journal[1].connection, journal[3].connection)
+  end)
+end)

@@ -1,0 +1,126 @@
+-- bitrix/portal/rest.lua: webhook, method, parameters, answer.
+
+local domain = require "bitrix.portal.domain"
+local rest = require "bitrix.portal.rest"
+
+local entrance, seen
+
+before_each(function()
+  seen = nil
+  entrance = rest.new {
+    domain = domain.new { users = { { id = 1, admin = true } } },
+    user = 1,
+    secret = "secret",
+    methods = { {
+      ["some.Method"] = {
+        params = { { name = "id", type = "int" }, { name = "fields", type = "array" } },
+        run = function(_, user, params)
+          seen = { user = user, id = params.id, fields = params.fields, other = params.other }
+          return { fine = true }
+        end,
+      },
+      ["some.refusal"] = { params = {}, run = function() return nil, "Access denied" end },
+      ["some.falsehood"] = { params = {}, run = function() return false end },
+    } },
+  }
+end)
+
+local function handle(method, params, address)
+  local time = 1712137817.25
+  return entrance:handle(address or { user = 1, secret = "secret", method = method }, params or {}, function()
+    time = time + 0.25
+    return time
+  end)
+end
+
+local function answers(status, code, text, ...)
+  local got, body = handle(...)
+  assert.same({ status, { error = code, error_description = text } }, { got, body })
+  assert.is_nil(seen)
+end
+
+describe("the webhook", function()
+  it("must be the right user's with the right secret", function()
+    for _, address in ipairs { { user = 1, secret = "Secret" }, { user = 2, secret = "secret" }, {}, { user = 1 } } do
+      address.method = "profile"
+      answers(401, "NO_AUTH_FOUND", "Wrong authorization data", nil, nil, address)
+    end
+  end)
+  it("is checked before the method", function()
+    answers(401, "NO_AUTH_FOUND", "Wrong authorization data", nil, nil, { user = 1, secret = "x", method = "nonsense" })
+  end)
+end)
+
+describe("the method", function()
+  it("must be there", function()
+    answers(404, "ERROR_METHOD_NOT_FOUND", "Method not found!", "some.nonsense")
+    answers(404, "ERROR_METHOD_NOT_FOUND", "Method not found!", "")
+  end)
+  it("is found without regard to case", function()
+    assert.equal(200, (handle("SOME.method", { id = 1, fields = {} })))
+  end)
+  it("gets the webhook's user and all parameters", function()
+    handle("some.method", { id = "5", fields = { a = 1 }, other = "x" })
+    assert.same({ user = 1, id = 5, fields = { a = 1 }, other = "x" }, seen)
+  end)
+end)
+
+describe("parameters", function()
+  local function refuses(text, params)
+    answers(400, "100", text, "some.method", params)
+  end
+
+  it("must be there, in their order", function()
+    refuses("Could not find value for parameter {id}", {})
+    refuses("Could not find value for parameter {fields}", { id = 1 })
+  end)
+  it("must be integers where integers are asked for", function()
+    for shown, value in pairs { abc = "abc", ["1.5"] = 1.5, ["12x"] = "12x", [""] = "", ["true"] = true, Array = { 1 } } do
+      refuses(("Invalid value {%s} to match with parameter {id}. Should be value of type int."):format(shown),
+        { id = value, fields = {} })
+    end
+  end)
+  it("can be integers in other clothes", function()
+    for _, value in ipairs { 5, 5.0, "5", " 5", "+5", "5.0" } do
+      assert.equal(200, (handle("some.method", { id = value, fields = {} })))
+      assert.equal(5, seen.id)
+    end
+  end)
+  it("must be arrays where arrays are asked for", function()
+    refuses("Invalid value {text} to match with parameter {fields}. Should be value of type array.",
+      { id = 1, fields = "text" })
+  end)
+end)
+
+describe("the answer", function()
+  it("is the result with the time it took", function()
+    local status, body = handle("some.method", { id = 1, fields = {} })
+    assert.equal(200, status)
+    assert.same({
+      result = { fine = true },
+      time = {
+        start = 1712137817.5, finish = 1712137817.75, duration = 0.25, processing = 0.25,
+        date_start = "2024-04-03T09:50:17+00:00", date_finish = "2024-04-03T09:50:17+00:00",
+        operating = 0, operating_reset_at = 1712138417,
+      },
+    }, body)
+  end)
+  it("can be false", function()
+    local _, body = handle("some.falsehood")
+    assert.is_false(body.result)
+  end)
+  it("is the integer 0 and a text when the method refuses", function()
+    answers(400, 0, "Access denied", "some.refusal")
+  end)
+end)
+
+describe("general methods", function()
+  it("profile tells who the webhook's user is", function()
+    local _, body = handle("profile")
+    assert.same({ ID = "1", ADMIN = true, NAME = "User", LAST_NAME = "1" }, body.result)
+  end)
+  it("server.time tells the time", function()
+    local _, body = handle("server.time")
+    assert.equal("2024-04-03T09:50:17+00:00", body.result)
+  end)
+end)
