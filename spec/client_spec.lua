@@ -181,9 +181,7 @@ end)
 
 describe("the default client without a webhook", function()
   it("says what to do, at the caller's line", function()
-    local interpreter = arg[-1] or "lua"
-    local i = -1
-    while arg[i] do interpreter, i = arg[i], i - 1 end
+    local interpreter = os.getenv("BITRIX_LUA") or arg[-1]
     local code = [[local ok, e = pcall(function() require('bitrix').scrum.backlog_get{ groupId = 1 } end) print(e)]]
     local pipe = io.popen(("env -u BITRIX24_WEBHOOK_URL %s -e %q"):format(interpreter, code))
     local text = pipe:read("*a")

@@ -1,13 +1,14 @@
 #!/bin/sh
 # Runs an example against the emulated portal, or against BITRIX24_WEBHOOK_URL where that is set.
-# Usage: LUA=lua5.4 tools/demo.sh build/5.4 examples/backlog_add.lua. The exit code is the example's.
+# Usage: LUA=lua5.4 DEMO_ARGS="125 6" tools/demo.sh build/5.4 examples/backlog_add.lua. The exit code is the example's.
 set -eu
 
 eval "$(tools/env.sh "$1")"
 example=$2
 
 if [ -n "${BITRIX24_WEBHOOK_URL-}" ]; then
-  exec "$LUA" "$example"
+  # shellcheck disable=SC2086 # arguments are split on purpose
+  exec "$LUA" "$example" ${DEMO_ARGS-}
 fi
 
 work=$(mktemp -d)
@@ -42,5 +43,6 @@ done
 
 echo "demo: $example against an emulated portal at $url"
 status=0
-BITRIX24_WEBHOOK_URL=$url "$LUA" "$example" || status=$?
+# shellcheck disable=SC2086
+BITRIX24_WEBHOOK_URL=$url "$LUA" "$example" ${DEMO_ARGS-} || status=$?
 exit $status

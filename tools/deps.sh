@@ -31,6 +31,7 @@ test lua5.1                                                         cmd:lua5.1
 test liblua5.1-0-dev                                                pc:lua5.1
 test lua-busted                                                     lua:busted
 test lua-socket                                                     lua:socket
+test lua-posix                                                      luajit:posix
 test lua-check                                                      cmd:luacheck
 test luarocks                                                       cmd:luarocks
 test valgrind                                                       cmd:valgrind
@@ -51,6 +52,7 @@ present() {
     cmd:*) command -v "${1#cmd:}" >/dev/null ;;
     pc:*) pkg-config --exists "${1#pc:}" 2>/dev/null ;;
     lua:*) "$lua" -e "require '${1#lua:}'" >/dev/null 2>&1 ;;
+    luajit:*) luajit -e "require '${1#luajit:}'" >/dev/null 2>&1 ;;
     libc) echo '#include <stdio.h>' | cc -E - >/dev/null 2>&1 ;;
     ca) [ -e /etc/ssl/certs/ca-certificates.crt ] || [ -e /etc/pki/tls/certs/ca-bundle.crt ] || [ -e /etc/ssl/cert.pem ] ;;
     libcurl) pkg-config --exists libcurl 2>/dev/null || command -v curl-config >/dev/null ;;

@@ -9,7 +9,7 @@ describe("is_numeric", function()
     end)
   end
   for _, value in ipairs { "", " ", "abc", "6abc", "0x10", "1e", ".", "1 2", true, {} } do
-    it(("does not take %q (%s) for a number"):format(tostring(value):gsub("0x%x+$", ""), type(value)), function()
+    it(("does not take %q (%s) for a number"):format(type(value) == "table" and "{}" or tostring(value), type(value)), function()
       assert.is_false(php.is_numeric(value))
     end)
   end
@@ -32,7 +32,7 @@ describe("to_integer", function()
     assert.equal(0, php.to_integer(nil))
   end)
   it("never makes -0", function()
-    assert.equal("0", tostring(php.to_integer(-0.5)):gsub("%.0$", ""), nil)
+    assert.matches("^0", tostring(php.to_integer(-0.5)))
   end)
 end)
 

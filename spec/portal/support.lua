@@ -22,7 +22,7 @@ M.lua = M.run('readlink "/proc/$PPID/exe"'):gsub("%s+$", "")
 
 --- A command line that runs a Lua script as this process would.
 function M.lua_command(script)
-  return ("LUA_PATH=%s LUA_CPATH=%s exec %s -e %s"):format(quote(package.path), quote(package.cpath), quote(M.lua),
+  return ("env LUA_PATH=%s LUA_CPATH=%s %s -e %s"):format(quote(package.path), quote(package.cpath), quote(M.lua),
     quote(script))
 end
 
@@ -64,8 +64,7 @@ end
 
 --- Process ids of those whose command line names a text.
 function M.processes(text)
-  local list = M.run(("for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline 2>/dev/null | grep -qF -e %s && echo $p; done; :")
-    :format(quote(text)))
+  local list = M.run("grep -laF -e " .. quote(text) .. " /proc/[0-9]*/cmdline 2>/dev/null; :")
   local pids = {}
   for pid in list:gmatch("/proc/(%d+)") do
     -- The searching shells name it, too, but are gone by now.

@@ -65,6 +65,15 @@ local function launch(self, settings)
   error("bitrix.portal: nginx did not start:\n" .. problem, 0)
 end
 
+-- The settings for options; what is wrong is the fault of the caller's caller.
+local function settings_of(options)
+  local ok, settings = pcall(options_reader.read, options)
+  if not ok then
+    error(settings, 3)
+  end
+  return settings
+end
+
 local function temporary_root()
   local root = os.getenv("TMPDIR") or ""
   return root:find("^/") and root:gsub("/+$", "") or "/tmp"
@@ -109,13 +118,13 @@ end
 -- @treturn table the portal: `port`, `url`, `webhook`, `secret`; with `tls` also `tls_port`, `tls_url`, `tls_webhook`,
 --   `ca_file`; methods below
 function M.start(options)
-  return (start(options_reader.read(options)))
+  return (start(settings_of(options)))
 end
 
 --- Starts a portal for bin/bitrix-portal: there is no journal, `next_line` gives a line for each request instead.
 -- @tparam[opt] table options as for `start`
 function M.start_following(options)
-  return (start(options_reader.read(options), true))
+  return (start(settings_of(options), true))
 end
 
 local function alive(self)

@@ -2,8 +2,8 @@
 
 local M = {}
 
-local function fail(level, text, ...)
-  error("bitrix.portal: " .. text:format(...), level + 1)
+local function fail(text, ...)
+  error("bitrix.portal: " .. text:format(...), 0)
 end
 
 local function is_id(value)
@@ -21,23 +21,20 @@ local USER = { id = "number", admin = "boolean" }
 local GROUP = { id = "number", scrum = "boolean", members = "table", backlog = "table" }
 local BACKLOG = { id = "number", createdBy = "number", modifiedBy = "number", items = "number" }
 
--- Deep enough for the error to point at the caller of portal.start.
-local LEVEL = 4
-
 local function check(what, given, known)
   if type(given) ~= "table" then
-    fail(LEVEL, "%s: table expected, got %s", what, type(given))
+    fail("%s: table expected, got %s", what, type(given))
   end
   for name, value in pairs(given) do
     local expected = known[name]
     if not expected then
-      fail(LEVEL, "unknown %s '%s'", what, tostring(name))
+      fail("unknown %s '%s'", what, tostring(name))
     end
     if type(value) ~= expected then
-      fail(LEVEL, "%s '%s': %s expected, got %s", what, name, expected, type(value))
+      fail("%s '%s': %s expected, got %s", what, name, expected, type(value))
     end
     if expected == "number" and (value < 0 or value % 1 ~= 0) then
-      fail(LEVEL, "%s '%s': integer from 0 expected, got %s", what, name, tostring(value))
+      fail("%s '%s': integer from 0 expected, got %s", what, name, tostring(value))
     end
   end
 end
@@ -50,7 +47,7 @@ local function ids(what, list)
   local result = {}
   for i, id in ipairs(list) do
     if not is_id(id) then
-      fail(LEVEL, "%s[%d]: id expected, got %s", what, i, tostring(id))
+      fail("%s[%d]: id expected, got %s", what, i, tostring(id))
     end
     result[i] = integer(id)
   end
@@ -63,7 +60,7 @@ local function users_of(list, webhook_user)
     local row = type(user) == "table" and user or { id = user }
     check(("users[%d] field"):format(i), row, USER)
     if not is_id(row.id) then
-      fail(LEVEL - 1, "users[%d]: an id is missing", i)
+      fail("users[%d]: an id is missing", i)
     end
     seen[row.id] = true
     rows[i] = { id = integer(row.id), admin = row.admin or false }
@@ -80,7 +77,7 @@ local function groups_of(list)
     local what = ("groups[%d]"):format(i)
     check(what .. " field", group, GROUP)
     if not is_id(group.id) then
-      fail(LEVEL - 1, "%s: an id is missing", what)
+      fail("%s: an id is missing", what)
     end
     local id = integer(group.id)
     groups[i] = { id = id, scrum = group.scrum ~= false, members = ids(what .. ".members", group.members) }
@@ -91,7 +88,7 @@ local function groups_of(list)
         modifiedBy = integer(backlog.modifiedBy or 0), items = integer(backlog.items or 0) }
       row.id = backlog.id and integer(backlog.id)
       if row.id and (row.id == 0 or taken[row.id]) then
-        fail(LEVEL - 1, "%s.backlog: id %d cannot be had", what, row.id)
+        fail("%s.backlog: id %d cannot be had", what, row.id)
       end
       taken[row.id or 0] = true
       backlogs[#backlogs + 1] = row
@@ -126,20 +123,20 @@ function M.default_groups()
   }
 end
 
---- Checks options. Must be called by the function that the user calls: errors point at the caller of that one.
+--- Checks options. Raises what is wrong with them, without a position.
 -- @tparam ?table options see portal.start
 -- @treturn table `port`, `tls`, `secret` (nil: to be made up), `user`, `seed` (for domain.new)
 function M.read(options)
   options = options or {}
   check("option", options, OPTIONS)
   if (options.port or 0) > 65535 then
-    fail(LEVEL - 1, "option 'port': at most 65535 expected, got %d", options.port)
+    fail("option 'port': at most 65535 expected, got %d", options.port)
   end
   if options.user and not is_id(options.user) then
-    fail(LEVEL - 1, "option 'user': id expected, got %s", tostring(options.user))
+    fail("option 'user': id expected, got %s", tostring(options.user))
   end
   if options.secret and not options.secret:find("^[%w_-]+$") then
-    fail(LEVEL - 1, "option 'secret': letters, digits, _ and - expected")
+    fail("option 'secret': letters, digits, _ and - expected")
   end
   local user = integer(options.user or 1)
   local groups, backlogs = groups_of(options.groups or M.default_groups())

@@ -13,6 +13,9 @@ local CHUNK = 65536
 -- Flushing waits until the client has taken the bytes; without it a huge body would pile up in nginx's memory.
 local FLUSH_EVERY = 16
 local HEARTBEAT = 0.25
+-- HTTP/2: bytes of a frame's head, and of the longest body in one (nginx's http2_chunk_size).
+local FRAME_HEAD, FRAME = 9, 8192
+local LOOK_AGAIN, MOST_LOOKS = 0.01, 1000
 
 local M = {}
 
@@ -191,6 +194,26 @@ local function print_body(body, send)
   put(body.tail)
 end
 
+-- Waits until a client has so many bytes of the body, but not for ever: it may have stopped reading.
+local function wait_until_sent(bytes)
+  ngx.flush(true)
+  if ngx.req.http_version() < 2 then
+    return
+  end
+  -- ngx.flush does not wait for HTTP/2's windows. nginx's count has the frames' heads in it, whose number is not known
+  -- exactly, so the count must also have come to rest.
+  local least = bytes + FRAME_HEAD * math.ceil(bytes / FRAME)
+  local before
+  for _ = 1, MOST_LOOKS do
+    local sent = tonumber(ngx.var.body_bytes_sent)
+    if sent >= least and sent == before then
+      return
+    end
+    before = sent
+    ngx.sleep(LOOK_AGAIN)
+  end
+end
+
 local function drop(how)
   system[how](tonumber(ngx.var.server_port), tonumber(ngx.var.remote_port))
   ngx.exit(444)
@@ -204,9 +227,10 @@ local function send(plan)
   if not plan.chunked and not plan.gzip then
     ngx.header["Content-Length"] = plan.length
   end
+  ngx.send_headers()
   print_body(plan.body, plan.send)
   if plan.send and plan.send < plan.length then
-    ngx.flush(true)
+    wait_until_sent(plan.send)
     drop("finish")
   end
 end

@@ -1,0 +1,109 @@
+-- bin/bitrix-portal, as a program.
+
+local support = require "portal.support"
+
+local root = debug.getinfo(1, "S").source:match("^@(.*)spec/portal/command_spec%.lua$")
+root = root == "" and "." or root
+local program = support.quote(support.lua) .. " " .. support.quote(root .. "/bin/bitrix-portal")
+
+-- Starts the program, runs shell commands with $pid, $webhook and $out (its output), then looks at the output.
+local function with_program(arguments, commands)
+  return support.run("bash -c " .. support.quote(([[
+    out=$(mktemp)
+    %s %s >"$out" 2>&1 &
+    pid=$!
+    for i in {1..300}; do [ -s "$out" ] && break; sleep 0.01; done
+    read -r webhook <"$out"
+    %s
+    kill -TERM $pid 2>/dev/null
+    wait $pid 2>/dev/null
+    cat "$out"
+    rm -f "$out"
+  ]]):format(program, arguments, commands)))
+end
+
+local function lines_of(text)
+  local lines = {}
+  for line in text:gmatch("[^\n]+") do
+    lines[#lines + 1] = line
+  end
+  return lines
+end
+
+local function nothing_left(secret)
+  return support.eventually(function()
+    return #support.processes(secret) == 0
+  end)
+end
+
+describe("bitrix-portal", function()
+  it("prints the webhook first, then a line a request, never the secret", function()
+    local lines = lines_of(with_program("--secret command-secret", [[
+      curl -s -o /dev/null -d x=1 "${webhook}profile"
+      curl -s -o /dev/null "${webhook}command-secret"
+      curl -s -o /dev/null "${webhook%%/rest*}/rest/command-secret/1"
+      sleep 0.2
+    ]]))
+    assert.matches("^http://127%.0%.0%.1:%d+/rest/1/command%-secret/$", lines[1])
+    assert.matches("^%d%d:%d%d:%d%d POST profile 200 [%d.]+ ms$", lines[2])
+    assert.matches("^%d%d:%d%d:%d%d GET %*%*%* 404 [%d.]+ ms$", lines[3])
+    assert.matches("^%d%d:%d%d:%d%d GET [%w*/]+ 401 [%d.]+ ms$", lines[4])
+    assert.is_nil(lines[5])
+    for i = 2, 4 do
+      assert.not_matches("command%-secret", lines[i])
+    end
+  end)
+  it("prints the TLS webhook and the CA file with --tls", function()
+    local lines = lines_of(with_program("--tls --quiet", [[
+      { read -r _; read -r tls; read -r ca; } <"$out"
+      curl -s --cacert "$ca" -o "$out.2" "${tls}profile"
+      cat "$out.2" >>"$out"; rm -f "$out.2"
+    ]]))
+    assert.matches("^https://127%.0%.0%.1:%d+/rest/1/%w+/$", lines[2])
+    assert.matches("/ca%.pem$", lines[3])
+    assert.matches('^{"result":', lines[4])
+    assert.is_nil(lines[5])
+  end)
+  it("takes a port and a user", function()
+    local port = require("bitrix.portal.port").free(1)[1]
+    local lines = lines_of(with_program(("--port %d --user 6 --secret s"):format(port), ""))
+    assert.equal(("http://127.0.0.1:%d/rest/6/s/"):format(port), lines[1])
+  end)
+  for _, signal in ipairs { "INT", "TERM", "KILL" } do
+    it("leaves nothing behind after SIG" .. signal, function()
+      local text = with_program("", ([[
+        directory=$(ls -d "${TMPDIR:-/tmp}"/bitrix-portal.*/ | while read -r d; do
+          grep -q "127.0.0.1:$(expr "$webhook" : '.*:\([0-9]*\)')" "$d/nginx.conf" && echo "$d"; done)
+        kill -%s $pid; wait $pid 2>/dev/null
+        for i in {1..200}; do [ -e "$directory" ] || break; sleep 0.01; done
+        [ -n "$directory" ] && [ ! -e "$directory" ] && echo clean >>"$out"
+      ]]):format(signal))
+      assert.matches("\nclean\n", text)
+    end)
+  end
+  it("ends when nobody reads what it prints", function()
+    local _, code = support.run("timeout 10 bash -c " .. support.quote(
+      program .. " --secret nobody-reads | read -r line; exit ${PIPESTATUS[1]}"))
+    assert.equal(0, code)
+    assert.is_true(nothing_left("nobody-reads"))
+  end)
+  it("explains itself", function()
+    local text, code = support.run(program .. " --help")
+    assert.equal(0, code)
+    assert.matches("%-%-tls", text)
+    assert.matches("Example:", text)
+  end)
+  it("refuses what it does not know, with a message and no traceback", function()
+    for _, arguments in ipairs { "--nonsense", "--port x", "--port 70000", "--secret a/b", "--user 0" } do
+      local text, code = support.run("timeout 10 " .. program .. " " .. arguments)
+      assert.not_equal(0, code)
+      assert.not_equal(124, code)
+      assert.not_matches("traceback", text)
+    end
+  end)
+  it("names the package of argparse where that is missing", function()
+    local text, code = support.run(("LUA_PATH='/nonexistent/?.lua' LUA_CPATH='' %s"):format(program))
+    assert.equal(1, code)
+    assert.matches("lua%-argparse", text)
+  end)
+end)
