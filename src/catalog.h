@@ -6,7 +6,11 @@
 #include <stddef.h>
 
 typedef enum bx_type {
-  BX_INTEGER /* an integer, an integral float or a string of digits; sent as a JSON number */
+  BX_INTEGER, /* an integer, an integral float or a string of digits; sent as a JSON number */
+  BX_STRING,  /* a string or a number; sent as a JSON string, because the portal ignores numbers there */
+  BX_DATE,    /* an ISO 8601 string, or seconds since 1970; sent as an ISO 8601 string */
+  BX_CHOICE,  /* one of `choices` */
+  BX_TABLE    /* a table; sent as it is */
 } bx_type;
 
 enum {
@@ -19,6 +23,7 @@ typedef struct bx_param {
   const char *wire; /* on the wire */
   bx_type type;
   unsigned flags;
+  const char *const *choices; /* BX_CHOICE: ends with NULL */
 } bx_param;
 
 enum {
@@ -32,10 +37,13 @@ typedef struct bx_method {
   const char *wire;  /* "tasks.api.scrum.backlog.add" */
   unsigned flags;
   const bx_param *params; /* those that are no fields first; ends with a NULL name */
+  /* The fields of the result's rows that are integers although the portal sends strings; ends with NULL, or NULL. */
+  const char *const *integers;
 } bx_method;
 
 /* All methods; ends with a NULL name. */
 extern const bx_method bx_methods[];
+extern const size_t bx_method_count;
 
 /* What an error answer means. Static texts, but for the defaults all from the table. */
 typedef struct bx_meaning {
@@ -48,7 +56,7 @@ typedef struct bx_meaning {
    space around it), then by HTTP status. `text` may be NULL. */
 bx_meaning bx_catalog_meaning(const char *code, size_t code_length, const char *text, size_t text_length, long status);
 
-/* Walks over the reasons that the portal's answers can have: the i-th, or NULL after the last. */
-const bx_meaning *bx_catalog_reason(size_t i);
+/* Walks over all that is told apart: the i-th meaning, and in *key the portal's code or text; NULL after the last. */
+const bx_meaning *bx_catalog_reason(size_t i, const char **key);
 
 #endif

@@ -30,28 +30,45 @@ static void set_string(lua_State *L, const char *field, const char *text) {
   lua_setfield(L, -2, field);
 }
 
-/* methods() → list of { space, name, method, idempotent, params = list of { name, wire, required } } in the order of
-   session:prepare's numbers. */
+static void push_params(lua_State *L, const bx_param *params) {
+  static const char *const types[] = {"integer", "string", "date", "choice", "table"};
+  const bx_param *p;
+  lua_newtable(L);
+  for (p = params; p->name != NULL; p++) {
+    size_t i;
+    lua_createtable(L, 0, 6);
+    set_string(L, "name", p->name);
+    set_string(L, "wire", p->wire);
+    set_string(L, "type", types[p->type]);
+    lua_pushboolean(L, (p->flags & BX_REQUIRED) != 0);
+    lua_setfield(L, -2, "required");
+    lua_pushboolean(L, (p->flags & BX_FIELD) != 0);
+    lua_setfield(L, -2, "field");
+    if (p->choices != NULL) {
+      lua_newtable(L);
+      for (i = 0; p->choices[i] != NULL; i++) {
+        lua_pushstring(L, p->choices[i]);
+        lua_rawseti(L, -2, (int)i + 1);
+      }
+      lua_setfield(L, -2, "choices");
+    }
+    lua_rawseti(L, -2, (int)(p - params) + 1);
+  }
+}
+
+/* methods() → list of { space, name, method, idempotent, params } in the order of session:prepare's numbers;
+   params: list of { name, wire, type, required, field, choices }. */
 static int core_methods(lua_State *L) {
   const bx_method *m;
   lua_newtable(L);
   for (m = bx_methods; m->name != NULL; m++) {
-    const bx_param *p;
     lua_createtable(L, 0, 5);
     set_string(L, "space", m->space);
     set_string(L, "name", m->name);
     set_string(L, "method", m->wire);
     lua_pushboolean(L, (m->flags & BX_IDEMPOTENT) != 0);
     lua_setfield(L, -2, "idempotent");
-    lua_newtable(L);
-    for (p = m->params; p->name != NULL; p++) {
-      lua_createtable(L, 0, 3);
-      set_string(L, "name", p->name);
-      set_string(L, "wire", p->wire);
-      lua_pushboolean(L, (p->flags & BX_REQUIRED) != 0);
-      lua_setfield(L, -2, "required");
-      lua_rawseti(L, -2, (int)(p - m->params) + 1);
-    }
+    push_params(L, m->params);
     lua_setfield(L, -2, "params");
     lua_rawseti(L, -2, (int)(m - bx_methods) + 1);
   }
@@ -61,10 +78,12 @@ static int core_methods(lua_State *L) {
 /* reasons() → list of { key, kind, reason, executed }: every code and text of the portal that is told apart. */
 static int core_reasons(lua_State *L) {
   const bx_meaning *m;
+  const char *key;
   size_t i;
   lua_newtable(L);
-  for (i = 0; (m = bx_catalog_reason(i)) != NULL; i++) {
-    lua_createtable(L, 0, 3);
+  for (i = 0; (m = bx_catalog_reason(i, &key)) != NULL; i++) {
+    lua_createtable(L, 0, 4);
+    set_string(L, "key", key);
     set_string(L, "kind", m->kind);
     set_string(L, "reason", m->reason);
     set_string(L, "executed", m->executed);

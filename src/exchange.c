@@ -1,12 +1,11 @@
 /* One call of one method: see exchange.h. */
 #include "exchange.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "catalog.h"
 #include "json.h"
-#include "names.h"
+#include "params.h"
 #include "response.h"
 #include "session.h"
 
@@ -57,132 +56,14 @@ static exchange *push_exchange(lua_State *L, bx_session *session, const char *me
   return x;
 }
 
-/* ---- methods of the catalog ---- */
-
-static const bx_param *find_param(const bx_method *row, const char *name) {
-  const bx_param *p;
-  for (p = row->params; p->name != NULL; p++)
-    if (strcmp(p->name, name) == 0) return p;
-  return NULL;
-}
-
-/* Pushes what is said of a key that is no parameter; the key is at `key`. */
-static int refuse_name(lua_State *L, const bx_method *row, int key) {
-  const char *name = lua_type(L, key) == LUA_TSTRING ? lua_tostring(L, key) : NULL;
-  bx_nearest nearest = {NULL, 0};
-  const bx_param *p;
-  if (name == NULL) {
-    lua_pushfstring(L, "bad argument #1 to '%s' (names expected as keys, got a %s)", row->name, luaL_typename(L, key));
-    return refuse(L);
-  }
-  for (p = row->params; p->name != NULL; p++) bx_nearest_offer(&nearest, name, p->name);
-  /* Who knows the reference writes the portal's name where Lua has a better one. */
-  for (p = row->params; p->name != NULL; p++)
-    if (strcmp(p->wire, name) == 0) nearest.name = p->name;
-  if (strcmp(name, "fields") == 0) {
-    lua_pushfstring(L, "bad argument #1 to '%s' (unknown parameter 'fields'; give its contents directly)", row->name);
-    return refuse(L);
-  }
-  if (nearest.name != NULL)
-    lua_pushfstring(L, "bad argument #1 to '%s' (unknown parameter '%s'; did you mean '%s'?)", row->name, name,
-                    nearest.name);
-  else
-    lua_pushfstring(L, "bad argument #1 to '%s' (unknown parameter '%s')", row->name, name);
-  return refuse(L);
-}
-
-/* An integer, an integral float that is exact, or a string of digits; false for all else. */
-static int to_integer(lua_State *L, int index, long long *out) {
-  lua_Number n;
-  const char *text;
-  size_t length, i;
-  switch (lua_type(L, index)) {
-  case LUA_TNUMBER:
-#if BX_HAS_INTEGERS
-    if (lua_isinteger(L, index)) {
-      *out = (long long)lua_tointeger(L, index);
-      return 1;
-    }
-#endif
-    n = lua_tonumber(L, index);
-    if (!(n >= -9007199254740992.0 && n <= 9007199254740992.0) || floor(n) != n) return 0;
-    *out = (long long)n;
-    return 1;
-  case LUA_TSTRING:
-    text = lua_tolstring(L, index, &length);
-    if (length == 0 || length > 18) return 0;
-    for (*out = 0, i = 0; i < length; i++) {
-      if (text[i] < '0' || text[i] > '9') return 0;
-      *out = *out * 10 + (text[i] - '0');
-    }
-    return 1;
-  default:
-    return 0;
-  }
-}
-
-/* Pushes what is said of a value of the wrong type, which is at `index`. */
-static int refuse_value(lua_State *L, const bx_method *row, const bx_param *p, int index) {
-  const char *got = bx_isnull(L, index) ? "null" : luaL_typename(L, index);
-  if (lua_type(L, index) == LUA_TNUMBER) {
-    lua_pushvalue(L, index);
-    got = lua_tostring(L, -1);
-  }
-  lua_pushfstring(L, "bad argument #1 to '%s' (field '%s': integer expected, got %s)", row->name, p->name, got);
-  return refuse(L);
-}
-
-static int append_member(bx_buffer *body, const char *name, long long value) {
-  const char *before = body->data[body->length - 1] == '{' ? "\"" : ",\"";
-  return bx_buffer_puts(body, before) != 0 || bx_buffer_puts(body, name) != 0 || bx_buffer_puts(body, "\":") != 0 ||
-         bx_buffer_integer(body, value) != 0;
-}
-
-static int open_fields(bx_buffer *body) {
-  return bx_buffer_puts(body, body->data[body->length - 1] == '{' ? "\"fields\":{" : ",\"fields\":{");
-}
-
-/* 0 when each key of the parameters (the table at 3) is one of the method's, else the count of values pushed. */
-static int check_names(lua_State *L, const bx_method *row) {
-  lua_pushnil(L);
-  while (lua_next(L, 3) != 0) {
-    lua_pop(L, 1);
-    if (lua_type(L, -1) != LUA_TSTRING || find_param(row, lua_tostring(L, -1)) == NULL)
-      return refuse_name(L, row, lua_gettop(L));
-  }
-  return 0;
-}
-
-/* Appends the body for the parameters (the table at 3). 0, or the count of values pushed by a refusal. */
-static int encode_params(lua_State *L, const bx_method *row, bx_buffer *body) {
-  const bx_param *p;
-  int given = 0, failed = bx_buffer_puts(body, "{");
-  for (p = row->params; p->name != NULL; p++) {
-    long long value;
-    lua_getfield(L, 3, p->name);
-    if (lua_isnil(L, -1) && !(p->flags & BX_REQUIRED)) {
-      lua_pop(L, 1);
-      continue;
-    }
-    if (!to_integer(L, -1, &value)) return refuse_value(L, row, p, lua_gettop(L));
-    lua_pop(L, 1);
-    if ((p->flags & BX_FIELD) && given++ == 0) failed = failed || open_fields(body);
-    failed = failed || append_member(body, p->wire, value);
-  }
-  if ((row->flags & BX_CHANGES) && given == 0) {
-    lua_pushfstring(L, "bad argument #1 to '%s' (nothing to change: at least one field expected beside 'id')",
-                    row->name);
-    return refuse(L);
-  }
-  if (failed || bx_buffer_puts(body, given > 0 ? "}}" : "}") != 0) no_memory(L);
-  return 0;
-}
-
 int bx_exchange_prepare(lua_State *L) {
   bx_session *session;
-  const bx_method *row = &bx_methods[luaL_checkinteger(L, 2) - 1];
+  lua_Integer number = luaL_checkinteger(L, 2);
+  const bx_method *row;
+  bx_json json = own_json(L);
   exchange *x;
-  int refused;
+  luaL_argcheck(L, number >= 1 && number <= (lua_Integer)bx_method_count, 2, "no such method");
+  row = &bx_methods[number - 1];
   lua_settop(L, 3);
   if ((session = check_open(L, row->name)) == NULL) return refuse(L);
   if (lua_isnil(L, 3)) {
@@ -193,11 +74,11 @@ int bx_exchange_prepare(lua_State *L) {
     lua_pushfstring(L, "bad argument #1 to '%s' (table expected, got %s)", row->name, luaL_typename(L, 3));
     return refuse(L);
   }
-  if ((refused = check_names(L, row)) != 0) return refused;
   x = push_exchange(L, session, row->wire, strlen(row->wire));
   x->row = row;
-  refused = encode_params(L, row, &x->transfer.body);
-  return refused != 0 ? refused : 1;
+  if (bx_params_encode(L, &json, row, 3, &x->transfer.body)) return 1;
+  lua_pushfstring(L, "bad argument #1 to '%s' (%s)", row->name, lua_tostring(L, -1));
+  return refuse(L);
 }
 
 /* ---- methods called by name ---- */
@@ -229,7 +110,7 @@ int bx_exchange_call(lua_State *L) {
     if (bx_buffer_puts(&x->transfer.body, "{}") != 0) no_memory(L);
     return 1;
   }
-  if (!bx_json_encode(L, &json, 3)) {
+  if (!bx_json_encode(L, &json, 3, 0)) {
     lua_pushfstring(L, "bad argument #2 to 'call' (%s)", lua_tostring(L, -1));
     return refuse(L);
   }
@@ -259,6 +140,24 @@ static int exchange_perform(lua_State *L) {
   return 0;
 }
 
+/* Makes integers of the fields that the portal sends as strings, in each row of the list at `list`. */
+static void make_integers(lua_State *L, int list, const char *const *fields) {
+  size_t i, k, n = lua_istable(L, list) ? lua_rawlen(L, list) : 0;
+  for (i = 1; i <= n; i++) {
+    lua_rawgeti(L, list, (int)i);
+    for (k = 0; lua_istable(L, -1) && fields[k] != NULL; k++) {
+      long long value;
+      lua_getfield(L, -1, fields[k]);
+      if (bx_params_integer(L, lua_gettop(L), &value)) {
+        bx_pushinteger64(L, value);
+        lua_setfield(L, -3, fields[k]);
+      }
+      lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+  }
+}
+
 /* exchange:result() → result, info, attempt; or nil, error, attempt. The answer's memory is free afterwards. */
 static int exchange_result(lua_State *L) {
   exchange *x = check_exchange(L);
@@ -266,6 +165,7 @@ static int exchange_result(lua_State *L) {
   int count;
   if (!x->transfer.done) return luaL_error(L, "this exchange has no answer: perform it first");
   count = bx_response_push(L, &json, &x->session->settings, &x->transfer, x->method);
+  if (x->row != NULL && x->row->integers != NULL) make_integers(L, lua_gettop(L) - 2, x->row->integers);
   bx_transfer_drop_answer(&x->transfer);
   return count;
 }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "text.h"
+
 enum { DEEPEST_SENT = 200, DEEPEST_READ = 1000 };
 
 #define EXACT 9007199254740992.0 /* 2^53 */
@@ -90,33 +92,10 @@ static int refuse(lua_State *L, const level *at, const char *what, const char *w
   return 0;
 }
 
-static int is_utf8(const unsigned char *s, size_t n) {
-  size_t i = 0, more;
-  while (i < n) {
-    unsigned char c = s[i++];
-    if (c < 0x80) continue;
-    if (c >= 0xC2 && c <= 0xDF)
-      more = 1;
-    else if (c >= 0xE0 && c <= 0xEF)
-      more = 2;
-    else if (c >= 0xF0 && c <= 0xF4)
-      more = 3;
-    else
-      return 0;
-    if (more > n - i) return 0;
-    if ((c == 0xE0 && s[i] < 0xA0) || (c == 0xED && s[i] > 0x9F) || (c == 0xF0 && s[i] < 0x90) ||
-        (c == 0xF4 && s[i] > 0x8F))
-      return 0;
-    for (; more > 0; more--)
-      if ((s[i++] & 0xC0) != 0x80) return 0;
-  }
-  return 1;
-}
-
 static int check_string(lua_State *L, int index, const level *at) {
   size_t length;
   const char *text = lua_tolstring(L, index, &length);
-  return is_utf8((const unsigned char *)text, length) || refuse(L, at, "the string is not valid UTF-8", "");
+  return bx_text_is_utf8(text, length) || refuse(L, at, "the string is not valid UTF-8", "");
 }
 
 /* Large integers are tried out: cjson's way of writing numbers depends on its version and on Lua's. */
@@ -186,9 +165,12 @@ static int check_value(lua_State *L, const bx_json *json, int index, const level
   }
 }
 
-int bx_json_encode(lua_State *L, const bx_json *json, int index) {
+int bx_json_encode(lua_State *L, const bx_json *json, int index, int name) {
   int top = lua_gettop(L), status;
-  if (!check_value(L, json, index, NULL, 0)) {
+  level root;
+  root.up = NULL;
+  root.key = name;
+  if (!check_value(L, json, index, name != 0 ? &root : NULL, 0)) {
     lua_replace(L, top + 1);
     lua_settop(L, top + 1);
     return 0;

@@ -17,8 +17,9 @@ typedef struct bx_json {
 void bx_json_open(lua_State *L);
 
 /* Encodes the value at `index` and pushes a string; true. Or pushes a message that names the place within the
-   value ("field 'fields.x': function cannot be sent") and answers false. May throw (memory). */
-int bx_json_encode(lua_State *L, const bx_json *json, int index);
+   value ("field 'fields.x': function cannot be sent") and answers false. `name`: the stack index of a string, the value's
+   own name, with which the place begins; 0: none. May throw (memory). */
+int bx_json_encode(lua_State *L, const bx_json *json, int index, int name);
 
 typedef enum bx_json_fault {
   BX_JSON_OK,
