@@ -2,6 +2,7 @@
 -- Decides nothing about arguments, HTTP or errors (bitrix.core does) and does not wait itself (a runtime does).
 local core = require "bitrix.core"
 local runtime = require "bitrix.runtime.blocking"
+local scrum = require "bitrix.scrum"
 
 local _M = {}
 
@@ -15,9 +16,10 @@ local Client = {}
 Client.__index = Client
 
 --- Sends the exchange until its outcome is final.
+-- @tparam[opt] number seconds what is left until the deadline; the client's own deadline if not given
 -- @return result, info; or nil, error object
-local function run(state, exchange)
-  runtime.exchange(exchange, state.policy.deadline)
+local function run(state, exchange, seconds)
+  runtime.exchange(exchange, seconds or state.policy.deadline)
   local result, more, attempt = exchange:result()
   attempt.waited = 0
   more.attempts = { attempt }
@@ -54,9 +56,27 @@ local function prepare(state, how, what, params)
   return session[how](session, what, params)
 end
 
+--- The features of a space as functions: the same outcomes as a call, within one deadline.
+local function add_features(space, numbers, state, finish)
+  function space.backlog_ensure(params)
+    local started = core.now()
+    local function call(name, what)
+      local exchange, problem = prepare(state, "prepare", numbers[name], what)
+      if not exchange then return nil, problem end
+      return run(state, exchange, state.policy.deadline - (core.now() - started))
+    end
+    local backlog, more, info = scrum.backlog_ensure(call, params)
+    if backlog ~= nil then return backlog, more, info end
+    if type(more) == "string" then error((more:gsub("'backlog_add'", "'backlog_ensure'")), 2) end
+    return finish(nil, more)
+  end
+end
+
 --- The catalog's methods as functions in tables, by the name of their space: { scrum = { backlog_add = ... } }.
 local function add_spaces(target, state, finish)
+  local numbers = {}
   for number, row in ipairs(core.methods()) do
+    numbers[row.name] = number
     local space = target[row.space] or {}
     target[row.space] = space
     space[row.name] = function(params)
@@ -65,6 +85,7 @@ local function add_spaces(target, state, finish)
       return finish(run(state, exchange))
     end
   end
+  add_features(target.scrum, numbers, state, finish)
   return target
 end
 

@@ -1,0 +1,38 @@
+--- What scripts write by hand around the scrum methods: made from calls, knows nothing of how they are sent.
+local _M = {}
+
+-- Each round is an add and a read. More than two happen only when somebody keeps deleting what is added here.
+local ROUNDS = 5
+
+--- Makes sure that a group has a backlog.
+-- @tparam function call call(name, params) → result, info; or nil, error object; or nil, message about the arguments
+-- @tparam table params as for backlog_add
+-- @return[1] backlog, whether it was created, info
+-- @return[2] nil, error object or message
+function _M.backlog_ensure(call, params)
+  local attempts, last = {}, nil
+  local function step(name, what)
+    local result, more = call(name, what)
+    if type(more) == "table" then
+      for _, attempt in ipairs(more.attempts) do attempts[#attempts + 1] = attempt end
+      more.attempts = attempts
+    end
+    return result, more
+  end
+  for _ = 1, ROUNDS do
+    local added, more = step("backlog_add", params)
+    if added ~= nil then return added, true, more end
+    if type(more) == "string" then return nil, more end
+    if more.reason ~= "backlog_already_added" and more.executed ~= "unknown" then return nil, more end
+    local found, info = step("backlog_get", { groupId = params.groupId })
+    if found ~= nil then
+      -- Who made it when the answer to our add was lost? A group has one backlog: this one has our author, so we did.
+      return found, more.executed == "unknown" and found.createdBy == tonumber(params.createdBy), info
+    end
+    if info.reason ~= "backlog_not_found" then return nil, info end
+    last = more
+  end
+  return nil, last
+end
+
+return _M
