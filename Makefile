@@ -140,6 +140,10 @@ check: ## what CI runs: lint, tests, sanitizers, valgrind, out-of-memory
 lint: ## luacheck, the C sources with all warnings as errors, their format, the shell scripts
 	@MAKE='$(submake)' tools/lint.sh
 
+.PHONY: docs
+docs: all ## bring the parts of doc/ and library/ up to date that the catalog decides
+	@eval "$$(tools/env.sh $(dir))" && $(LUA) tools/catalog_docs.lua
+
 .PHONY: format
 format: ## format the C sources in place
 	clang-format -i src/*.[ch] $(wildcard spec/oom/*.[ch] bench/*.[ch])

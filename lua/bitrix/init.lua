@@ -66,42 +66,424 @@ end)
 --- The null of JSON, the same value as `cjson.null`.
 -- @field null
 
---- Creates the backlog of a scrum group. Reference: tasks.api.scrum.backlog.add
+--- Makes sure that a group has a backlog: adds it, or reads the one that is there.
+-- Safe to run twice, from two places at once, and after a timeout: when the answer to its add is lost, it reads back,
+-- and a backlog with this `createdBy` then counts as created. All within one deadline.
+-- Reference: tasks.api.scrum.backlog.add, tasks.api.scrum.backlog.get
+-- @function scrum.backlog_ensure
+-- @tparam table params as for `scrum.backlog_add`
+-- @treturn table the backlog
+-- @treturn boolean whether it was created
+-- @treturn table info, as for `call`; its `attempts` are those of all calls that were made
+-- @raise as for `scrum.backlog_add` and `scrum.backlog_get`, but for what these settle
+
+-- begin: written by tools/catalog_docs.lua
+--- Creates the backlog of a scrum group.
+-- Reference: tasks.api.scrum.backlog.add
 -- @function scrum.backlog_add
--- @tparam table params `groupId` (integer), `createdBy` (integer, a user's id), `modifiedBy` (integer, optional)
--- @treturn table the backlog: { id, groupId, createdBy, modifiedBy }, integers
--- @treturn table info as for `call`
--- @raise reasons group_id_not_found, access_denied, backlog_already_added, created_by_not_found,
--- modified_by_not_found, unable_to_add_backlog, and all that a call can meet
+-- @tparam table params
+-- 
+-- - `groupId` (integer, or a string of digits)
+-- 
+-- - `createdBy` (integer, or a string of digits)
+-- 
+-- - `modifiedBy` (integer, or a string of digits; optional)
+-- @treturn table the backlog
+-- @treturn table info, as for `call`
+-- @raise an error object, as for `call`; reasons of its own: group_id_not_found, access_denied,
+--   backlog_already_added, created_by_not_found, modified_by_not_found, unable_to_add_backlog
 
---- Reads the backlog of a group. Reference: tasks.api.scrum.backlog.get, where the parameter is called `id`
+--- Reads the backlog of a group.
+-- Reference: tasks.api.scrum.backlog.get
 -- @function scrum.backlog_get
--- @tparam table params `groupId` (integer)
+-- @tparam table params
+-- 
+-- - `groupId` (integer, or a string of digits)
 -- @treturn table the backlog
--- @treturn table info as for `call`
--- @raise reasons group_id_not_found, backlog_not_found, access_denied, and all that a call can meet
+-- @treturn table info, as for `call`
+-- @raise an error object, as for `call`; reasons of its own: group_id_not_found, backlog_not_found, access_denied
 
---- Changes a backlog. Reference: tasks.api.scrum.backlog.update
+--- Changes a backlog.
+-- Reference: tasks.api.scrum.backlog.update
 -- @function scrum.backlog_update
--- @tparam table params `id` (integer, the backlog's) and at least one of `groupId`, `createdBy`, `modifiedBy` (integers)
+-- @tparam table params
+-- 
+-- - `id` (integer, or a string of digits)
+-- 
+-- - `groupId` (integer, or a string of digits; optional)
+-- 
+-- - `createdBy` (integer, or a string of digits; optional)
+-- 
+-- - `modifiedBy` (integer, or a string of digits; optional)
 -- @treturn table the backlog
--- @treturn table info as for `call`
--- @raise reasons backlog_id_not_found, backlog_not_found, access_denied, backlog_move_forbidden,
--- target_group_has_backlog, created_by_not_found, modified_by_not_found, unable_to_update_backlog, and all that a
--- call can meet
+-- @treturn table info, as for `call`
+-- @raise an error object, as for `call`; reasons of its own: backlog_id_not_found, backlog_not_found,
+--   access_denied, backlog_move_forbidden, target_group_has_backlog, created_by_not_found, modified_by_not_found,
+--   unable_to_update_backlog
 
---- Deletes a backlog. Reference: tasks.api.scrum.backlog.delete
+--- Deletes a backlog without items.
+-- Reference: tasks.api.scrum.backlog.delete
 -- @function scrum.backlog_delete
--- @tparam table params `id` (integer, the backlog's)
--- @treturn table an empty table
--- @treturn table info as for `call`
--- @raise reasons backlog_id_not_found, backlog_not_found, access_denied, backlog_remove_forbidden,
--- backlog_not_deleted, and all that a call can meet
+-- @tparam table params
+-- 
+-- - `id` (integer, or a string of digits)
+-- @treturn table `{}`
+-- @treturn table info, as for `call`
+-- @raise an error object, as for `call`; reasons of its own: backlog_id_not_found, backlog_not_found,
+--   access_denied, backlog_remove_forbidden, backlog_not_deleted
 
---- Describes the fields of a backlog. Reference: tasks.api.scrum.backlog.getFields
+--- Describes the fields of a backlog.
+-- Reference: tasks.api.scrum.backlog.getFields
 -- @function scrum.backlog_get_fields
--- @treturn table { fields = { groupId = { type = "integer" }, ... } }
--- @treturn table info as for `call`
--- @raise all that a call can meet
+-- @treturn table `{ fields = { name = { type = ... } } }`
+-- @treturn table info, as for `call`
+-- @raise an error object, as for `call`
+
+--- Creates an epic.
+-- Reference: tasks.api.scrum.epic.add
+-- @function scrum.epic_add
+-- @tparam table params
+-- 
+-- - `name` (string or number, sent as a string)
+-- 
+-- - `groupId` (integer, or a string of digits)
+-- 
+-- - `description` (string or number, sent as a string; optional)
+-- 
+-- - `color` (string or number, sent as a string; optional)
+-- 
+-- - `files` (table; optional)
+-- 
+-- - `createdBy` (integer, or a string of digits; optional)
+-- 
+-- - `modifiedBy` (integer, or a string of digits; optional)
+-- @treturn table the epic
+-- @treturn table info, as for `call`
+-- @raise an error object, as for `call`; reasons of its own: created_by_not_found, group_id_not_found,
+--   name_not_found, access_denied, epic_not_created, epic_files_not_attached
+
+--- Reads an epic.
+-- Reference: tasks.api.scrum.epic.get
+-- @function scrum.epic_get
+-- @tparam table params
+-- 
+-- - `id` (integer, or a string of digits)
+-- @treturn table the epic
+-- @treturn table info, as for `call`
+-- @raise an error object, as for `call`; reasons of its own: epic_not_found, access_denied
+
+--- Changes an epic.
+-- Reference: tasks.api.scrum.epic.update
+-- @function scrum.epic_update
+-- @tparam table params
+-- 
+-- - `id` (integer, or a string of digits)
+-- 
+-- - `name` (string or number, sent as a string; optional)
+-- 
+-- - `groupId` (integer, or a string of digits; optional)
+-- 
+-- - `description` (string or number, sent as a string; optional)
+-- 
+-- - `color` (string or number, sent as a string; optional)
+-- 
+-- - `files` (table; optional)
+-- 
+-- - `createdBy` (integer, or a string of digits; optional)
+-- 
+-- - `modifiedBy` (integer, or a string of digits; optional)
+-- @treturn table the epic
+-- @treturn table info, as for `call`
+-- @raise an error object, as for `call`; reasons of its own: epic_not_found, access_denied, created_by_not_found,
+--   modified_by_not_found, epic_not_updated
+
+--- Deletes an epic.
+-- Reference: tasks.api.scrum.epic.delete
+-- @function scrum.epic_delete
+-- @tparam table params
+-- 
+-- - `id` (integer, or a string of digits)
+-- @treturn table `{}`
+-- @treturn table info, as for `call`
+-- @raise an error object, as for `call`; reasons of its own: epic_not_found, access_denied, epic_not_deleted
+
+--- Lists epics, 50 a page.
+-- Reference: tasks.api.scrum.epic.list
+-- @function scrum.epic_list
+-- @tparam table params
+-- 
+-- - `filter` (table; optional)
+-- 
+-- - `select` (table; optional)
+-- 
+-- - `order` (table; optional)
+-- 
+-- - `start` (integer, or a string of digits; optional)
+-- @treturn table a list of epics
+-- @treturn table info, as for `call`
+-- @raise an error object, as for `call`; reasons of its own: could_not_load_list
+
+--- Describes the fields of an epic.
+-- Reference: tasks.api.scrum.epic.getFields
+-- @function scrum.epic_get_fields
+-- @treturn table `{ fields = { name = { type = ... } } }`
+-- @treturn table info, as for `call`
+-- @raise an error object, as for `call`
+
+--- Creates a sprint.
+-- Reference: tasks.api.scrum.sprint.add
+-- @function scrum.sprint_add
+-- @tparam table params
+-- 
+-- - `groupId` (integer, or a string of digits)
+-- 
+-- - `name` (string or number, sent as a string; optional)
+-- 
+-- - `sort` (integer, or a string of digits; optional)
+-- 
+-- - `createdBy` (integer, or a string of digits; optional)
+-- 
+-- - `modifiedBy` (integer, or a string of digits; optional)
+-- 
+-- - `dateStart` (ISO 8601 string, or seconds since 1970)
+-- 
+-- - `dateEnd` (ISO 8601 string, or seconds since 1970)
+-- 
+-- - `status` ("active", "planned", "completed")
+-- @treturn table the sprint
+-- @treturn table info, as for `call`
+-- @raise an error object, as for `call`; reasons of its own: group_id_not_found, access_denied,
+--   created_by_not_found, modified_by_not_found, incorrect_date_start, incorrect_date_end, incorrect_sprint_status,
+--   two_active_sprints, unable_to_add_sprint
+
+--- Reads a sprint.
+-- Reference: tasks.api.scrum.sprint.get
+-- @function scrum.sprint_get
+-- @tparam table params
+-- 
+-- - `id` (integer, or a string of digits)
+-- @treturn table the sprint
+-- @treturn table info, as for `call`
+-- @raise an error object, as for `call`; reasons of its own: sprint_id_not_found, sprint_not_found, access_denied
+
+--- Changes a sprint.
+-- Reference: tasks.api.scrum.sprint.update
+-- @function scrum.sprint_update
+-- @tparam table params
+-- 
+-- - `id` (integer, or a string of digits)
+-- 
+-- - `groupId` (integer, or a string of digits; optional)
+-- 
+-- - `name` (string or number, sent as a string; optional)
+-- 
+-- - `sort` (integer, or a string of digits; optional)
+-- 
+-- - `createdBy` (integer, or a string of digits; optional)
+-- 
+-- - `modifiedBy` (integer, or a string of digits; optional)
+-- 
+-- - `dateStart` (ISO 8601 string, or seconds since 1970; optional)
+-- 
+-- - `dateEnd` (ISO 8601 string, or seconds since 1970; optional)
+-- 
+-- - `status` ("active", "planned", "completed"; optional)
+-- @treturn table the sprint
+-- @treturn table info, as for `call`
+-- @raise an error object, as for `call`; reasons of its own: sprint_id_not_found, sprint_not_found, access_denied,
+--   sprint_move_forbidden, created_by_not_found, modified_by_not_found, incorrect_date_start, incorrect_date_end,
+--   incorrect_sprint_status, two_active_sprints, sprint_not_updated
+
+--- Deletes a sprint; its tasks move to the backlog.
+-- Reference: tasks.api.scrum.sprint.delete
+-- @function scrum.sprint_delete
+-- @tparam table params
+-- 
+-- - `id` (integer, or a string of digits)
+-- @treturn table `{}`
+-- @treturn table info, as for `call`
+-- @raise an error object, as for `call`; reasons of its own: sprint_not_found, access_denied,
+--   sprint_remove_forbidden
+
+--- Starts a planned sprint.
+-- Reference: tasks.api.scrum.sprint.start
+-- @function scrum.sprint_start
+-- @tparam table params
+-- 
+-- - `id` (integer, or a string of digits)
+-- @treturn table the sprint
+-- @treturn table info, as for `call`
+-- @raise an error object, as for `call`; reasons of its own: sprint_id_not_found, sprint_not_found,
+--   sprint_must_be_planned, access_denied, unable_to_start_sprint
+
+--- Completes a group's active sprint; unfinished tasks move to the backlog.
+-- Reference: tasks.api.scrum.sprint.complete
+-- @function scrum.sprint_complete
+-- @tparam table params
+-- 
+-- - `groupId` (integer, or a string of digits)
+-- @treturn table the sprint
+-- @treturn table info, as for `call`
+-- @raise an error object, as for `call`; reasons of its own: group_id_not_found, sprint_not_found, access_denied
+
+--- Lists sprints, 50 a page.
+-- Reference: tasks.api.scrum.sprint.list
+-- @function scrum.sprint_list
+-- @tparam table params
+-- 
+-- - `filter` (table; optional)
+-- 
+-- - `select` (table; optional)
+-- 
+-- - `order` (table; optional)
+-- 
+-- - `start` (integer, or a string of digits; optional)
+-- @treturn table a list of sprints
+-- @treturn table info, as for `call`
+-- @raise an error object, as for `call`; reasons of its own: could_not_load_list
+
+--- Describes the fields of a sprint.
+-- Reference: tasks.api.scrum.sprint.getFields
+-- @function scrum.sprint_get_fields
+-- @treturn table `{ fields = { name = { type = ... } } }`
+-- @treturn table info, as for `call`
+-- @raise an error object, as for `call`
+
+--- Adds a stage to a sprint's kanban.
+-- Reference: tasks.api.scrum.kanban.addStage
+-- @function scrum.kanban_add_stage
+-- @tparam table params
+-- 
+-- - `sprintId` (integer, or a string of digits)
+-- 
+-- - `name` (string or number, sent as a string)
+-- 
+-- - `type` ("NEW", "WORK", "FINISH"; optional)
+-- 
+-- - `sort` (integer, or a string of digits; optional)
+-- 
+-- - `color` (string or number, sent as a string; optional)
+-- @treturn integer the stage's id
+-- @treturn table info, as for `call`
+-- @raise an error object, as for `call`; reasons of its own: sprint_id_not_found, sprint_not_found, access_denied,
+--   incorrect_name_format
+
+--- Lists the stages of a sprint's kanban.
+-- Reference: tasks.api.scrum.kanban.getStages
+-- @function scrum.kanban_get_stages
+-- @tparam table params
+-- 
+-- - `sprintId` (integer, or a string of digits)
+-- @treturn table a list of stages
+-- @treturn table info, as for `call`
+-- @raise an error object, as for `call`; reasons of its own: sprint_id_not_found, sprint_not_found, access_denied
+
+--- Changes a stage.
+-- Reference: tasks.api.scrum.kanban.updateStage
+-- @function scrum.kanban_update_stage
+-- @tparam table params
+-- 
+-- - `stageId` (integer, or a string of digits)
+-- 
+-- - `sprintId` (integer, or a string of digits; optional)
+-- 
+-- - `name` (string or number, sent as a string; optional)
+-- 
+-- - `type` ("NEW", "WORK", "FINISH"; optional)
+-- 
+-- - `sort` (integer, or a string of digits; optional)
+-- 
+-- - `color` (string or number, sent as a string; optional)
+-- @treturn true `true`
+-- @treturn table info, as for `call`
+-- @raise an error object, as for `call`; reasons of its own: stage_id_not_found, stage_not_found, access_denied,
+--   incorrect_sprint_id
+
+--- Deletes a stage without tasks.
+-- Reference: tasks.api.scrum.kanban.deleteStage
+-- @function scrum.kanban_delete_stage
+-- @tparam table params
+-- 
+-- - `stageId` (integer, or a string of digits)
+-- @treturn true `true`
+-- @treturn table info, as for `call`
+-- @raise an error object, as for `call`; reasons of its own: stage_id_not_found, stage_not_found, access_denied,
+--   stage_has_tasks
+
+--- Puts a task on a stage.
+-- Reference: tasks.api.scrum.kanban.addTask
+-- @function scrum.kanban_add_task
+-- @tparam table params
+-- 
+-- - `sprintId` (integer, or a string of digits)
+-- 
+-- - `taskId` (integer, or a string of digits)
+-- 
+-- - `stageId` (integer, or a string of digits)
+-- @treturn true `true`
+-- @treturn table info, as for `call`
+-- @raise an error object, as for `call`; reasons of its own: sprint_id_not_found, task_id_not_found,
+--   stage_id_not_found, sprint_not_found, access_denied, stage_not_found, task_not_in_group
+
+--- Takes a task off the kanban.
+-- Reference: tasks.api.scrum.kanban.deleteTask
+-- @function scrum.kanban_delete_task
+-- @tparam table params
+-- 
+-- - `sprintId` (integer, or a string of digits)
+-- 
+-- - `taskId` (integer, or a string of digits)
+-- @treturn true `true`
+-- @treturn table info, as for `call`
+-- @raise an error object, as for `call`; reasons of its own: sprint_id_not_found, task_id_not_found,
+--   sprint_not_found, access_denied, task_not_in_group
+
+--- Describes the fields of a stage.
+-- Reference: tasks.api.scrum.kanban.getFields
+-- @function scrum.kanban_get_fields
+-- @treturn table `{ fields = { name = { type = ... } } }`
+-- @treturn table info, as for `call`
+-- @raise an error object, as for `call`
+
+--- Reads a task's scrum fields.
+-- Reference: tasks.api.scrum.task.get
+-- @function scrum.task_get
+-- @tparam table params
+-- 
+-- - `id` (integer, or a string of digits)
+-- @treturn table the fields
+-- @treturn table info, as for `call`
+-- @raise an error object, as for `call`; reasons of its own: task_id_not_found, task_not_found, access_denied
+
+--- Changes a task's scrum fields.
+-- Reference: tasks.api.scrum.task.update
+-- @function scrum.task_update
+-- @tparam table params
+-- 
+-- - `id` (integer, or a string of digits)
+-- 
+-- - `entityId` (integer, or a string of digits; optional)
+-- 
+-- - `storyPoints` (string or number, sent as a string; optional)
+-- 
+-- - `epicId` (integer, or a string of digits; optional)
+-- 
+-- - `sort` (integer, or a string of digits; optional)
+-- 
+-- - `createdBy` (integer, or a string of digits; optional)
+-- 
+-- - `modifiedBy` (integer, or a string of digits; optional)
+-- @treturn true `true`
+-- @treturn table info, as for `call`
+-- @raise an error object, as for `call`; reasons of its own: task_id_not_found, access_denied, entity_id_not_found,
+--   item_not_created, epic_not_found, created_by_not_found, modified_by_not_found, unable_to_update_task
+
+--- Describes a task's scrum fields.
+-- Reference: tasks.api.scrum.task.getFields
+-- @function scrum.task_get_fields
+-- @treturn table `{ fields = { name = { type = ... } } }`
+-- @treturn table info, as for `call`
+-- @raise an error object, as for `call`
+-- end
 
 return bitrix

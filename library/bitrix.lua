@@ -1,0 +1,483 @@
+---@meta bitrix
+-- Annotations for lua-language-server: put this directory into "Lua.workspace.library". `bitrix.safe` has the same functions;
+-- there the results are nil and a bitrix.Error when a call fails.
+
+---An id: an integer, or a string of digits.
+---@alias bitrix.Id integer|string
+
+---A date: ISO 8601 ("2024-04-03T12:50:17+02:00"), or seconds since 1970.
+---@alias bitrix.Date string|number
+
+---@class bitrix.Error What a call that failed raises (bitrix) or returns behind nil (bitrix.safe).
+---@field kind "api"|"auth"|"limit"|"network"|"timeout"|"protocol"
+---@field reason string a stable word to branch on; "unknown" where the portal's text is not known
+---@field code? string the portal's code
+---@field message? string the portal's own text, or libcurl's
+---@field status? integer the HTTP status; nil when there was no answer
+---@field method string
+---@field executed "no"|"yes"|"unknown" whether the portal ran the call
+---@field attempts bitrix.Attempt[]
+---@field validation? { field: string, message: string }[] REST v3
+---@field body? string the first 2 KiB of an answer that was not understood
+
+---@class bitrix.Attempt
+---@field status? integer
+---@field code? string
+---@field seconds number
+---@field waited number
+
+---@class bitrix.Info
+---@field status integer the HTTP status
+---@field time? table the portal's own times
+---@field total? integer lists: how many there are
+---@field next? integer lists: `start` of the next page
+---@field attempts bitrix.Attempt[]
+---@field timings { dns: number, connect: number, tls: number, first_byte: number, total: number } seconds from the start
+
+---@class bitrix.Options
+---@field webhook? string the inbound webhook's address; default: BITRIX24_WEBHOOK_URL of the environment
+---@field timeout? number seconds for one attempt (70)
+---@field connect_timeout? number seconds until the connection stands (5)
+---@field deadline? number seconds for a whole call (180)
+---@field max_response? integer bytes (64 MiB)
+---@field ca_file? string a file of PEM certificates
+---@field verify? boolean false accepts any certificate (true)
+---@field proxy? string|false an address, or false for none
+---@field user_agent? string
+---@field headers? table<string, string> sent with each request
+---@field insecure_http? boolean permits plain HTTP to other machines (false)
+---@field retry? boolean false: a call is never repeated (true)
+
+---@class bitrix.Backlog
+---@field id integer
+---@field groupId integer
+---@field createdBy integer
+---@field modifiedBy integer
+
+---@class bitrix.Epic
+---@field id integer
+---@field groupId integer
+---@field name string
+---@field description string
+---@field createdBy integer
+---@field modifiedBy integer
+---@field color string
+---@field files? table
+
+---@class bitrix.Sprint
+---@field id integer
+---@field groupId integer
+---@field entityType string "sprint"
+---@field name string
+---@field goal string
+---@field sort integer
+---@field createdBy integer
+---@field modifiedBy integer
+---@field dateStart string
+---@field dateEnd string
+---@field status "active"|"planned"|"completed"
+
+---@class bitrix.Stage
+---@field id integer
+---@field name string
+---@field sort integer
+---@field type "NEW"|"WORK"|"FINISH"
+---@field sprintId integer
+---@field color string
+
+---@class bitrix.ScrumTask
+---@field entityId integer the backlog or sprint that the task is in
+---@field storyPoints string
+---@field epicId integer
+---@field sort integer
+---@field createdBy integer
+---@field modifiedBy integer
+
+---@class bitrix.Fields
+---@field fields table<string, { type: string }>
+
+---@class bitrix.Scrum
+local scrum = {}
+
+---Makes sure that a group has a backlog: adds it, or reads the one that is there.
+---@param params bitrix.scrum.backlog_add.params
+---@return bitrix.Backlog backlog
+---@return boolean created
+---@return bitrix.Info info
+function scrum.backlog_ensure(params) end
+
+-- begin: written by tools/catalog_docs.lua
+---@class bitrix.scrum.backlog_add.params
+---@field groupId bitrix.Id
+---@field createdBy bitrix.Id
+---@field modifiedBy? bitrix.Id
+
+---Creates the backlog of a scrum group.
+---Reference: tasks.api.scrum.backlog.add
+---@param params bitrix.scrum.backlog_add.params
+---@return bitrix.Backlog result
+---@return bitrix.Info info
+function scrum.backlog_add(params) end
+
+---@class bitrix.scrum.backlog_get.params
+---@field groupId bitrix.Id
+
+---Reads the backlog of a group.
+---Reference: tasks.api.scrum.backlog.get
+---@param params bitrix.scrum.backlog_get.params
+---@return bitrix.Backlog result
+---@return bitrix.Info info
+function scrum.backlog_get(params) end
+
+---@class bitrix.scrum.backlog_update.params
+---@field id bitrix.Id
+---@field groupId? bitrix.Id
+---@field createdBy? bitrix.Id
+---@field modifiedBy? bitrix.Id
+
+---Changes a backlog.
+---Reference: tasks.api.scrum.backlog.update
+---@param params bitrix.scrum.backlog_update.params
+---@return bitrix.Backlog result
+---@return bitrix.Info info
+function scrum.backlog_update(params) end
+
+---@class bitrix.scrum.backlog_delete.params
+---@field id bitrix.Id
+
+---Deletes a backlog without items.
+---Reference: tasks.api.scrum.backlog.delete
+---@param params bitrix.scrum.backlog_delete.params
+---@return table result
+---@return bitrix.Info info
+function scrum.backlog_delete(params) end
+
+---Describes the fields of a backlog.
+---Reference: tasks.api.scrum.backlog.getFields
+---@return bitrix.Fields result
+---@return bitrix.Info info
+function scrum.backlog_get_fields() end
+
+---@class bitrix.scrum.epic_add.params
+---@field name string|number
+---@field groupId bitrix.Id
+---@field description? string|number
+---@field color? string|number
+---@field files? table
+---@field createdBy? bitrix.Id
+---@field modifiedBy? bitrix.Id
+
+---Creates an epic.
+---Reference: tasks.api.scrum.epic.add
+---@param params bitrix.scrum.epic_add.params
+---@return bitrix.Epic result
+---@return bitrix.Info info
+function scrum.epic_add(params) end
+
+---@class bitrix.scrum.epic_get.params
+---@field id bitrix.Id
+
+---Reads an epic.
+---Reference: tasks.api.scrum.epic.get
+---@param params bitrix.scrum.epic_get.params
+---@return bitrix.Epic result
+---@return bitrix.Info info
+function scrum.epic_get(params) end
+
+---@class bitrix.scrum.epic_update.params
+---@field id bitrix.Id
+---@field name? string|number
+---@field groupId? bitrix.Id
+---@field description? string|number
+---@field color? string|number
+---@field files? table
+---@field createdBy? bitrix.Id
+---@field modifiedBy? bitrix.Id
+
+---Changes an epic.
+---Reference: tasks.api.scrum.epic.update
+---@param params bitrix.scrum.epic_update.params
+---@return bitrix.Epic result
+---@return bitrix.Info info
+function scrum.epic_update(params) end
+
+---@class bitrix.scrum.epic_delete.params
+---@field id bitrix.Id
+
+---Deletes an epic.
+---Reference: tasks.api.scrum.epic.delete
+---@param params bitrix.scrum.epic_delete.params
+---@return table result
+---@return bitrix.Info info
+function scrum.epic_delete(params) end
+
+---@class bitrix.scrum.epic_list.params
+---@field filter? table
+---@field select? table
+---@field order? table
+---@field start? bitrix.Id
+
+---Lists epics, 50 a page.
+---Reference: tasks.api.scrum.epic.list
+---@param params? bitrix.scrum.epic_list.params
+---@return bitrix.Epic[] result
+---@return bitrix.Info info
+function scrum.epic_list(params) end
+
+---Describes the fields of an epic.
+---Reference: tasks.api.scrum.epic.getFields
+---@return bitrix.Fields result
+---@return bitrix.Info info
+function scrum.epic_get_fields() end
+
+---@class bitrix.scrum.sprint_add.params
+---@field groupId bitrix.Id
+---@field name? string|number
+---@field sort? bitrix.Id
+---@field createdBy? bitrix.Id
+---@field modifiedBy? bitrix.Id
+---@field dateStart bitrix.Date
+---@field dateEnd bitrix.Date
+---@field status "active"|"planned"|"completed"
+
+---Creates a sprint.
+---Reference: tasks.api.scrum.sprint.add
+---@param params bitrix.scrum.sprint_add.params
+---@return bitrix.Sprint result
+---@return bitrix.Info info
+function scrum.sprint_add(params) end
+
+---@class bitrix.scrum.sprint_get.params
+---@field id bitrix.Id
+
+---Reads a sprint.
+---Reference: tasks.api.scrum.sprint.get
+---@param params bitrix.scrum.sprint_get.params
+---@return bitrix.Sprint result
+---@return bitrix.Info info
+function scrum.sprint_get(params) end
+
+---@class bitrix.scrum.sprint_update.params
+---@field id bitrix.Id
+---@field groupId? bitrix.Id
+---@field name? string|number
+---@field sort? bitrix.Id
+---@field createdBy? bitrix.Id
+---@field modifiedBy? bitrix.Id
+---@field dateStart? bitrix.Date
+---@field dateEnd? bitrix.Date
+---@field status? "active"|"planned"|"completed"
+
+---Changes a sprint.
+---Reference: tasks.api.scrum.sprint.update
+---@param params bitrix.scrum.sprint_update.params
+---@return bitrix.Sprint result
+---@return bitrix.Info info
+function scrum.sprint_update(params) end
+
+---@class bitrix.scrum.sprint_delete.params
+---@field id bitrix.Id
+
+---Deletes a sprint; its tasks move to the backlog.
+---Reference: tasks.api.scrum.sprint.delete
+---@param params bitrix.scrum.sprint_delete.params
+---@return table result
+---@return bitrix.Info info
+function scrum.sprint_delete(params) end
+
+---@class bitrix.scrum.sprint_start.params
+---@field id bitrix.Id
+
+---Starts a planned sprint.
+---Reference: tasks.api.scrum.sprint.start
+---@param params bitrix.scrum.sprint_start.params
+---@return bitrix.Sprint result
+---@return bitrix.Info info
+function scrum.sprint_start(params) end
+
+---@class bitrix.scrum.sprint_complete.params
+---@field groupId bitrix.Id
+
+---Completes a group's active sprint; unfinished tasks move to the backlog.
+---Reference: tasks.api.scrum.sprint.complete
+---@param params bitrix.scrum.sprint_complete.params
+---@return bitrix.Sprint result
+---@return bitrix.Info info
+function scrum.sprint_complete(params) end
+
+---@class bitrix.scrum.sprint_list.params
+---@field filter? table
+---@field select? table
+---@field order? table
+---@field start? bitrix.Id
+
+---Lists sprints, 50 a page.
+---Reference: tasks.api.scrum.sprint.list
+---@param params? bitrix.scrum.sprint_list.params
+---@return bitrix.Sprint[] result
+---@return bitrix.Info info
+function scrum.sprint_list(params) end
+
+---Describes the fields of a sprint.
+---Reference: tasks.api.scrum.sprint.getFields
+---@return bitrix.Fields result
+---@return bitrix.Info info
+function scrum.sprint_get_fields() end
+
+---@class bitrix.scrum.kanban_add_stage.params
+---@field sprintId bitrix.Id
+---@field name string|number
+---@field type? "NEW"|"WORK"|"FINISH"
+---@field sort? bitrix.Id
+---@field color? string|number
+
+---Adds a stage to a sprint's kanban.
+---Reference: tasks.api.scrum.kanban.addStage
+---@param params bitrix.scrum.kanban_add_stage.params
+---@return integer result
+---@return bitrix.Info info
+function scrum.kanban_add_stage(params) end
+
+---@class bitrix.scrum.kanban_get_stages.params
+---@field sprintId bitrix.Id
+
+---Lists the stages of a sprint's kanban.
+---Reference: tasks.api.scrum.kanban.getStages
+---@param params bitrix.scrum.kanban_get_stages.params
+---@return bitrix.Stage[] result
+---@return bitrix.Info info
+function scrum.kanban_get_stages(params) end
+
+---@class bitrix.scrum.kanban_update_stage.params
+---@field stageId bitrix.Id
+---@field sprintId? bitrix.Id
+---@field name? string|number
+---@field type? "NEW"|"WORK"|"FINISH"
+---@field sort? bitrix.Id
+---@field color? string|number
+
+---Changes a stage.
+---Reference: tasks.api.scrum.kanban.updateStage
+---@param params bitrix.scrum.kanban_update_stage.params
+---@return true result
+---@return bitrix.Info info
+function scrum.kanban_update_stage(params) end
+
+---@class bitrix.scrum.kanban_delete_stage.params
+---@field stageId bitrix.Id
+
+---Deletes a stage without tasks.
+---Reference: tasks.api.scrum.kanban.deleteStage
+---@param params bitrix.scrum.kanban_delete_stage.params
+---@return true result
+---@return bitrix.Info info
+function scrum.kanban_delete_stage(params) end
+
+---@class bitrix.scrum.kanban_add_task.params
+---@field sprintId bitrix.Id
+---@field taskId bitrix.Id
+---@field stageId bitrix.Id
+
+---Puts a task on a stage.
+---Reference: tasks.api.scrum.kanban.addTask
+---@param params bitrix.scrum.kanban_add_task.params
+---@return true result
+---@return bitrix.Info info
+function scrum.kanban_add_task(params) end
+
+---@class bitrix.scrum.kanban_delete_task.params
+---@field sprintId bitrix.Id
+---@field taskId bitrix.Id
+
+---Takes a task off the kanban.
+---Reference: tasks.api.scrum.kanban.deleteTask
+---@param params bitrix.scrum.kanban_delete_task.params
+---@return true result
+---@return bitrix.Info info
+function scrum.kanban_delete_task(params) end
+
+---Describes the fields of a stage.
+---Reference: tasks.api.scrum.kanban.getFields
+---@return bitrix.Fields result
+---@return bitrix.Info info
+function scrum.kanban_get_fields() end
+
+---@class bitrix.scrum.task_get.params
+---@field id bitrix.Id
+
+---Reads a task's scrum fields.
+---Reference: tasks.api.scrum.task.get
+---@param params bitrix.scrum.task_get.params
+---@return bitrix.ScrumTask result
+---@return bitrix.Info info
+function scrum.task_get(params) end
+
+---@class bitrix.scrum.task_update.params
+---@field id bitrix.Id
+---@field entityId? bitrix.Id
+---@field storyPoints? string|number
+---@field epicId? bitrix.Id
+---@field sort? bitrix.Id
+---@field createdBy? bitrix.Id
+---@field modifiedBy? bitrix.Id
+
+---Changes a task's scrum fields.
+---Reference: tasks.api.scrum.task.update
+---@param params bitrix.scrum.task_update.params
+---@return true result
+---@return bitrix.Info info
+function scrum.task_update(params) end
+
+---Describes a task's scrum fields.
+---Reference: tasks.api.scrum.task.getFields
+---@return bitrix.Fields result
+---@return bitrix.Info info
+function scrum.task_get_fields() end
+-- end
+
+---@class bitrix.Client
+---@field scrum bitrix.Scrum
+local client = {}
+
+---Calls any method of the portal by its name.
+---@param method string as in the reference, "user.current"
+---@param params? table
+---@return any result
+---@return bitrix.Info info
+function client:call(method, params) end
+
+---Closes the kept connections.
+function client:close() end
+
+---@class bitrix
+---@field scrum bitrix.Scrum
+---@field null lightuserdata the null of JSON, cjson.null
+---@field _VERSION string
+local bitrix = {}
+
+---@param options? bitrix.Options
+---@return bitrix.Client
+function bitrix.new(options) end
+
+---Makes the default client anew.
+---@param options? bitrix.Options
+function bitrix.configure(options) end
+
+---Calls any method over the default client.
+---@param method string
+---@param params? table
+---@return any result
+---@return bitrix.Info info
+function bitrix.call(method, params) end
+
+---@param value any
+---@param kind_or_reason? string
+---@return boolean
+function bitrix.is_error(value, kind_or_reason) end
+
+---@generic T
+---@param value T
+---@return T copy with credentials blotted out
+function bitrix.redact(value) end
+
+return bitrix
