@@ -121,8 +121,8 @@ end
 function _M.ldoc()
   local out = {}
   local function line(...) out[#out + 1] = "-- " .. string.format(...) end
-  local words = { integer = "integer, or a string of digits", string = "string or number, sent as a string",
-    date = "ISO 8601 string, or seconds since 1970", table = "table" }
+  local words = { integer = { "integer", "or a string of digits" }, string = { "string", "or a number, sent as a string" },
+    date = { "string", "ISO 8601, or a number: seconds since 1970" }, table = { "table", "as in the reference" } }
   for _, row in ipairs(core.methods()) do
     local about = described(row)
     out[#out + 1] = "--- " .. about[1]
@@ -130,9 +130,8 @@ function _M.ldoc()
     line("@function %s.%s", row.space, row.name)
     if #row.params > 0 then line("@tparam table params") end
     for _, param in ipairs(row.params) do
-      line("")
-      line("- `%s` (%s%s)", param.name, param.choices and choices(param, '"', ", ") or words[param.type],
-        param.required and "" or "; optional")
+      local word = param.choices and { "string", choices(param, '"', ", ") } or words[param.type]
+      line("@tparam%s %s params.%s %s", param.required and "" or "[opt]", word[1], param.name, word[2])
     end
     line("@treturn %s %s", about[2][1]:find("^bitrix") and "table" or about[2][1], about[2][2])
     line("@treturn table info, as for `call`")

@@ -82,12 +82,9 @@ end)
 -- Reference: tasks.api.scrum.backlog.add
 -- @function scrum.backlog_add
 -- @tparam table params
--- 
--- - `groupId` (integer, or a string of digits)
--- 
--- - `createdBy` (integer, or a string of digits)
--- 
--- - `modifiedBy` (integer, or a string of digits; optional)
+-- @tparam integer params.groupId or a string of digits
+-- @tparam integer params.createdBy or a string of digits
+-- @tparam[opt] integer params.modifiedBy or a string of digits
 -- @treturn table the backlog
 -- @treturn table info, as for `call`
 -- @raise an error object, as for `call`; reasons of its own: group_id_not_found, access_denied,
@@ -97,8 +94,7 @@ end)
 -- Reference: tasks.api.scrum.backlog.get
 -- @function scrum.backlog_get
 -- @tparam table params
--- 
--- - `groupId` (integer, or a string of digits)
+-- @tparam integer params.groupId or a string of digits
 -- @treturn table the backlog
 -- @treturn table info, as for `call`
 -- @raise an error object, as for `call`; reasons of its own: group_id_not_found, backlog_not_found, access_denied
@@ -107,14 +103,10 @@ end)
 -- Reference: tasks.api.scrum.backlog.update
 -- @function scrum.backlog_update
 -- @tparam table params
--- 
--- - `id` (integer, or a string of digits)
--- 
--- - `groupId` (integer, or a string of digits; optional)
--- 
--- - `createdBy` (integer, or a string of digits; optional)
--- 
--- - `modifiedBy` (integer, or a string of digits; optional)
+-- @tparam integer params.id or a string of digits
+-- @tparam[opt] integer params.groupId or a string of digits
+-- @tparam[opt] integer params.createdBy or a string of digits
+-- @tparam[opt] integer params.modifiedBy or a string of digits
 -- @treturn table the backlog
 -- @treturn table info, as for `call`
 -- @raise an error object, as for `call`; reasons of its own: backlog_id_not_found, backlog_not_found,
@@ -125,8 +117,7 @@ end)
 -- Reference: tasks.api.scrum.backlog.delete
 -- @function scrum.backlog_delete
 -- @tparam table params
--- 
--- - `id` (integer, or a string of digits)
+-- @tparam integer params.id or a string of digits
 -- @treturn table `{}`
 -- @treturn table info, as for `call`
 -- @raise an error object, as for `call`; reasons of its own: backlog_id_not_found, backlog_not_found,
@@ -143,20 +134,13 @@ end)
 -- Reference: tasks.api.scrum.epic.add
 -- @function scrum.epic_add
 -- @tparam table params
--- 
--- - `name` (string or number, sent as a string)
--- 
--- - `groupId` (integer, or a string of digits)
--- 
--- - `description` (string or number, sent as a string; optional)
--- 
--- - `color` (string or number, sent as a string; optional)
--- 
--- - `files` (table; optional)
--- 
--- - `createdBy` (integer, or a string of digits; optional)
--- 
--- - `modifiedBy` (integer, or a string of digits; optional)
+-- @tparam string params.name or a number, sent as a string
+-- @tparam integer params.groupId or a string of digits
+-- @tparam[opt] string params.description or a number, sent as a string
+-- @tparam[opt] string params.color or a number, sent as a string
+-- @tparam[opt] table params.files as in the reference
+-- @tparam[opt] integer params.createdBy or a string of digits
+-- @tparam[opt] integer params.modifiedBy or a string of digits
 -- @treturn table the epic
 -- @treturn table info, as for `call`
 -- @raise an error object, as for `call`; reasons of its own: created_by_not_found, group_id_not_found,
@@ -166,8 +150,7 @@ end)
 -- Reference: tasks.api.scrum.epic.get
 -- @function scrum.epic_get
 -- @tparam table params
--- 
--- - `id` (integer, or a string of digits)
+-- @tparam integer params.id or a string of digits
 -- @treturn table the epic
 -- @treturn table info, as for `call`
 -- @raise an error object, as for `call`; reasons of its own: epic_not_found, access_denied
@@ -176,22 +159,14 @@ end)
 -- Reference: tasks.api.scrum.epic.update
 -- @function scrum.epic_update
 -- @tparam table params
--- 
--- - `id` (integer, or a string of digits)
--- 
--- - `name` (string or number, sent as a string; optional)
--- 
--- - `groupId` (integer, or a string of digits; optional)
--- 
--- - `description` (string or number, sent as a string; optional)
--- 
--- - `color` (string or number, sent as a string; optional)
--- 
--- - `files` (table; optional)
--- 
--- - `createdBy` (integer, or a string of digits; optional)
--- 
--- - `modifiedBy` (integer, or a string of digits; optional)
+-- @tparam integer params.id or a string of digits
+-- @tparam[opt] string params.name or a number, sent as a string
+-- @tparam[opt] integer params.groupId or a string of digits
+-- @tparam[opt] string params.description or a number, sent as a string
+-- @tparam[opt] string params.color or a number, sent as a string
+-- @tparam[opt] table params.files as in the reference
+-- @tparam[opt] integer params.createdBy or a string of digits
+-- @tparam[opt] integer params.modifiedBy or a string of digits
 -- @treturn table the epic
 -- @treturn table info, as for `call`
 -- @raise an error object, as for `call`; reasons of its own: epic_not_found, access_denied, created_by_not_found,
@@ -201,8 +176,7 @@ end)
 -- Reference: tasks.api.scrum.epic.delete
 -- @function scrum.epic_delete
 -- @tparam table params
--- 
--- - `id` (integer, or a string of digits)
+-- @tparam integer params.id or a string of digits
 -- @treturn table `{}`
 -- @treturn table info, as for `call`
 -- @raise an error object, as for `call`; reasons of its own: epic_not_found, access_denied, epic_not_deleted
@@ -211,14 +185,10 @@ end)
 -- Reference: tasks.api.scrum.epic.list
 -- @function scrum.epic_list
 -- @tparam table params
--- 
--- - `filter` (table; optional)
--- 
--- - `select` (table; optional)
--- 
--- - `order` (table; optional)
--- 
--- - `start` (integer, or a string of digits; optional)
+-- @tparam[opt] table params.filter as in the reference
+-- @tparam[opt] table params.select as in the reference
+-- @tparam[opt] table params.order as in the reference
+-- @tparam[opt] integer params.start or a string of digits
 -- @treturn table a list of epics
 -- @treturn table info, as for `call`
 -- @raise an error object, as for `call`; reasons of its own: could_not_load_list
@@ -234,22 +204,14 @@ end)
 -- Reference: tasks.api.scrum.sprint.add
 -- @function scrum.sprint_add
 -- @tparam table params
--- 
--- - `groupId` (integer, or a string of digits)
--- 
--- - `name` (string or number, sent as a string; optional)
--- 
--- - `sort` (integer, or a string of digits; optional)
--- 
--- - `createdBy` (integer, or a string of digits; optional)
--- 
--- - `modifiedBy` (integer, or a string of digits; optional)
--- 
--- - `dateStart` (ISO 8601 string, or seconds since 1970)
--- 
--- - `dateEnd` (ISO 8601 string, or seconds since 1970)
--- 
--- - `status` ("active", "planned", "completed")
+-- @tparam integer params.groupId or a string of digits
+-- @tparam[opt] string params.name or a number, sent as a string
+-- @tparam[opt] integer params.sort or a string of digits
+-- @tparam[opt] integer params.createdBy or a string of digits
+-- @tparam[opt] integer params.modifiedBy or a string of digits
+-- @tparam string params.dateStart ISO 8601, or a number: seconds since 1970
+-- @tparam string params.dateEnd ISO 8601, or a number: seconds since 1970
+-- @tparam string params.status "active", "planned", "completed"
 -- @treturn table the sprint
 -- @treturn table info, as for `call`
 -- @raise an error object, as for `call`; reasons of its own: group_id_not_found, access_denied,
@@ -260,8 +222,7 @@ end)
 -- Reference: tasks.api.scrum.sprint.get
 -- @function scrum.sprint_get
 -- @tparam table params
--- 
--- - `id` (integer, or a string of digits)
+-- @tparam integer params.id or a string of digits
 -- @treturn table the sprint
 -- @treturn table info, as for `call`
 -- @raise an error object, as for `call`; reasons of its own: sprint_id_not_found, sprint_not_found, access_denied
@@ -270,24 +231,15 @@ end)
 -- Reference: tasks.api.scrum.sprint.update
 -- @function scrum.sprint_update
 -- @tparam table params
--- 
--- - `id` (integer, or a string of digits)
--- 
--- - `groupId` (integer, or a string of digits; optional)
--- 
--- - `name` (string or number, sent as a string; optional)
--- 
--- - `sort` (integer, or a string of digits; optional)
--- 
--- - `createdBy` (integer, or a string of digits; optional)
--- 
--- - `modifiedBy` (integer, or a string of digits; optional)
--- 
--- - `dateStart` (ISO 8601 string, or seconds since 1970; optional)
--- 
--- - `dateEnd` (ISO 8601 string, or seconds since 1970; optional)
--- 
--- - `status` ("active", "planned", "completed"; optional)
+-- @tparam integer params.id or a string of digits
+-- @tparam[opt] integer params.groupId or a string of digits
+-- @tparam[opt] string params.name or a number, sent as a string
+-- @tparam[opt] integer params.sort or a string of digits
+-- @tparam[opt] integer params.createdBy or a string of digits
+-- @tparam[opt] integer params.modifiedBy or a string of digits
+-- @tparam[opt] string params.dateStart ISO 8601, or a number: seconds since 1970
+-- @tparam[opt] string params.dateEnd ISO 8601, or a number: seconds since 1970
+-- @tparam[opt] string params.status "active", "planned", "completed"
 -- @treturn table the sprint
 -- @treturn table info, as for `call`
 -- @raise an error object, as for `call`; reasons of its own: sprint_id_not_found, sprint_not_found, access_denied,
@@ -298,8 +250,7 @@ end)
 -- Reference: tasks.api.scrum.sprint.delete
 -- @function scrum.sprint_delete
 -- @tparam table params
--- 
--- - `id` (integer, or a string of digits)
+-- @tparam integer params.id or a string of digits
 -- @treturn table `{}`
 -- @treturn table info, as for `call`
 -- @raise an error object, as for `call`; reasons of its own: sprint_not_found, access_denied,
@@ -309,8 +260,7 @@ end)
 -- Reference: tasks.api.scrum.sprint.start
 -- @function scrum.sprint_start
 -- @tparam table params
--- 
--- - `id` (integer, or a string of digits)
+-- @tparam integer params.id or a string of digits
 -- @treturn table the sprint
 -- @treturn table info, as for `call`
 -- @raise an error object, as for `call`; reasons of its own: sprint_id_not_found, sprint_not_found,
@@ -320,8 +270,7 @@ end)
 -- Reference: tasks.api.scrum.sprint.complete
 -- @function scrum.sprint_complete
 -- @tparam table params
--- 
--- - `groupId` (integer, or a string of digits)
+-- @tparam integer params.groupId or a string of digits
 -- @treturn table the sprint
 -- @treturn table info, as for `call`
 -- @raise an error object, as for `call`; reasons of its own: group_id_not_found, sprint_not_found, access_denied
@@ -330,14 +279,10 @@ end)
 -- Reference: tasks.api.scrum.sprint.list
 -- @function scrum.sprint_list
 -- @tparam table params
--- 
--- - `filter` (table; optional)
--- 
--- - `select` (table; optional)
--- 
--- - `order` (table; optional)
--- 
--- - `start` (integer, or a string of digits; optional)
+-- @tparam[opt] table params.filter as in the reference
+-- @tparam[opt] table params.select as in the reference
+-- @tparam[opt] table params.order as in the reference
+-- @tparam[opt] integer params.start or a string of digits
 -- @treturn table a list of sprints
 -- @treturn table info, as for `call`
 -- @raise an error object, as for `call`; reasons of its own: could_not_load_list
@@ -353,16 +298,11 @@ end)
 -- Reference: tasks.api.scrum.kanban.addStage
 -- @function scrum.kanban_add_stage
 -- @tparam table params
--- 
--- - `sprintId` (integer, or a string of digits)
--- 
--- - `name` (string or number, sent as a string)
--- 
--- - `type` ("NEW", "WORK", "FINISH"; optional)
--- 
--- - `sort` (integer, or a string of digits; optional)
--- 
--- - `color` (string or number, sent as a string; optional)
+-- @tparam integer params.sprintId or a string of digits
+-- @tparam string params.name or a number, sent as a string
+-- @tparam[opt] string params.type "NEW", "WORK", "FINISH"
+-- @tparam[opt] integer params.sort or a string of digits
+-- @tparam[opt] string params.color or a number, sent as a string
 -- @treturn integer the stage's id
 -- @treturn table info, as for `call`
 -- @raise an error object, as for `call`; reasons of its own: sprint_id_not_found, sprint_not_found, access_denied,
@@ -372,8 +312,7 @@ end)
 -- Reference: tasks.api.scrum.kanban.getStages
 -- @function scrum.kanban_get_stages
 -- @tparam table params
--- 
--- - `sprintId` (integer, or a string of digits)
+-- @tparam integer params.sprintId or a string of digits
 -- @treturn table a list of stages
 -- @treturn table info, as for `call`
 -- @raise an error object, as for `call`; reasons of its own: sprint_id_not_found, sprint_not_found, access_denied
@@ -382,18 +321,12 @@ end)
 -- Reference: tasks.api.scrum.kanban.updateStage
 -- @function scrum.kanban_update_stage
 -- @tparam table params
--- 
--- - `stageId` (integer, or a string of digits)
--- 
--- - `sprintId` (integer, or a string of digits; optional)
--- 
--- - `name` (string or number, sent as a string; optional)
--- 
--- - `type` ("NEW", "WORK", "FINISH"; optional)
--- 
--- - `sort` (integer, or a string of digits; optional)
--- 
--- - `color` (string or number, sent as a string; optional)
+-- @tparam integer params.stageId or a string of digits
+-- @tparam[opt] integer params.sprintId or a string of digits
+-- @tparam[opt] string params.name or a number, sent as a string
+-- @tparam[opt] string params.type "NEW", "WORK", "FINISH"
+-- @tparam[opt] integer params.sort or a string of digits
+-- @tparam[opt] string params.color or a number, sent as a string
 -- @treturn true `true`
 -- @treturn table info, as for `call`
 -- @raise an error object, as for `call`; reasons of its own: stage_id_not_found, stage_not_found, access_denied,
@@ -403,8 +336,7 @@ end)
 -- Reference: tasks.api.scrum.kanban.deleteStage
 -- @function scrum.kanban_delete_stage
 -- @tparam table params
--- 
--- - `stageId` (integer, or a string of digits)
+-- @tparam integer params.stageId or a string of digits
 -- @treturn true `true`
 -- @treturn table info, as for `call`
 -- @raise an error object, as for `call`; reasons of its own: stage_id_not_found, stage_not_found, access_denied,
@@ -414,12 +346,9 @@ end)
 -- Reference: tasks.api.scrum.kanban.addTask
 -- @function scrum.kanban_add_task
 -- @tparam table params
--- 
--- - `sprintId` (integer, or a string of digits)
--- 
--- - `taskId` (integer, or a string of digits)
--- 
--- - `stageId` (integer, or a string of digits)
+-- @tparam integer params.sprintId or a string of digits
+-- @tparam integer params.taskId or a string of digits
+-- @tparam integer params.stageId or a string of digits
 -- @treturn true `true`
 -- @treturn table info, as for `call`
 -- @raise an error object, as for `call`; reasons of its own: sprint_id_not_found, task_id_not_found,
@@ -429,10 +358,8 @@ end)
 -- Reference: tasks.api.scrum.kanban.deleteTask
 -- @function scrum.kanban_delete_task
 -- @tparam table params
--- 
--- - `sprintId` (integer, or a string of digits)
--- 
--- - `taskId` (integer, or a string of digits)
+-- @tparam integer params.sprintId or a string of digits
+-- @tparam integer params.taskId or a string of digits
 -- @treturn true `true`
 -- @treturn table info, as for `call`
 -- @raise an error object, as for `call`; reasons of its own: sprint_id_not_found, task_id_not_found,
@@ -449,8 +376,7 @@ end)
 -- Reference: tasks.api.scrum.task.get
 -- @function scrum.task_get
 -- @tparam table params
--- 
--- - `id` (integer, or a string of digits)
+-- @tparam integer params.id or a string of digits
 -- @treturn table the fields
 -- @treturn table info, as for `call`
 -- @raise an error object, as for `call`; reasons of its own: task_id_not_found, task_not_found, access_denied
@@ -459,20 +385,13 @@ end)
 -- Reference: tasks.api.scrum.task.update
 -- @function scrum.task_update
 -- @tparam table params
--- 
--- - `id` (integer, or a string of digits)
--- 
--- - `entityId` (integer, or a string of digits; optional)
--- 
--- - `storyPoints` (string or number, sent as a string; optional)
--- 
--- - `epicId` (integer, or a string of digits; optional)
--- 
--- - `sort` (integer, or a string of digits; optional)
--- 
--- - `createdBy` (integer, or a string of digits; optional)
--- 
--- - `modifiedBy` (integer, or a string of digits; optional)
+-- @tparam integer params.id or a string of digits
+-- @tparam[opt] integer params.entityId or a string of digits
+-- @tparam[opt] string params.storyPoints or a number, sent as a string
+-- @tparam[opt] integer params.epicId or a string of digits
+-- @tparam[opt] integer params.sort or a string of digits
+-- @tparam[opt] integer params.createdBy or a string of digits
+-- @tparam[opt] integer params.modifiedBy or a string of digits
 -- @treturn true `true`
 -- @treturn table info, as for `call`
 -- @raise an error object, as for `call`; reasons of its own: task_id_not_found, access_denied, entity_id_not_found,
