@@ -1,0 +1,309 @@
+-- The scrum API: each method's documented request and answer, its refusals, and that a wrong argument is never sent.
+local bitrix = require "bitrix"
+local core = require "bitrix.core"
+local is_integer = require "support.integers"
+local safe = require "bitrix.safe"
+
+local BACKLOG = '{"id":1,"groupId":125,"createdBy":6,"modifiedBy":0}'
+local EPIC = '{"id":3,"groupId":125,"name":"Goal","description":"","createdBy":6,"modifiedBy":0,"color":"#69dafc"}'
+local SPRINT = '{"id":7,"groupId":125,"entityType":"sprint","name":"S","goal":"","sort":0,"createdBy":6,"modifiedBy":6,'
+  .. '"dateStart":"2021-11-22T00:00:00+02:00","dateEnd":"2021-11-29T00:00:00+02:00","status":"planned"}'
+local TASK = '{"entityId":2,"storyPoints":"3","epicId":3,"sort":10,"createdBy":6,"modifiedBy":6}'
+local FIELDS = '{"fields":{"groupId":{"type":"integer"}}}'
+local STAGES = '[{"id":"48","name":"New","sort":"100","type":"NEW","sprintId":"7","color":"00C4FB"},'
+  .. '{"id":"49","name":"2024","sort":"200","type":"FINISH","sprintId":"7","color":"75D900"}]'
+
+-- { parameters, body on the wire, the portal's result }
+local EXAMPLES = {
+  backlog_add = { { groupId = 125, createdBy = 6 }, '{"fields":{"groupId":125,"createdBy":6}}', BACKLOG },
+  backlog_get = { { groupId = 125 }, '{"id":125}', BACKLOG },
+  backlog_update = { { id = 1, groupId = 126, createdBy = 6, modifiedBy = 1 },
+    '{"id":1,"fields":{"groupId":126,"createdBy":6,"modifiedBy":1}}', BACKLOG },
+  backlog_delete = { { id = 1 }, '{"id":1}', "[]" },
+  backlog_get_fields = { nil, "{}", FIELDS },
+  epic_add = { { name = "Goal", groupId = 125, description = "x", color = "#69dafc", files = { "n428", "n345" }, createdBy = 6 },
+    '{"fields":{"name":"Goal","groupId":125,"description":"x","color":"#69dafc","files":["n428","n345"],"createdBy":6}}', EPIC },
+  epic_get = { { id = 3 }, '{"id":3}', EPIC },
+  epic_update = { { id = 3, name = 2024, modifiedBy = 1 }, '{"id":3,"fields":{"name":"2024","modifiedBy":1}}', EPIC },
+  epic_delete = { { id = 3 }, '{"id":3}', "[]" },
+  epic_list = { { filter = { GROUP_ID = 125 }, start = 50 }, '{"filter":{"GROUP_ID":125},"start":50}', "[" .. EPIC .. "]" },
+  epic_get_fields = { nil, "{}", FIELDS },
+  sprint_add = { { groupId = 125, name = "S", dateStart = "2021-11-22T00:00:00+02:00", dateEnd = 1638144000, status = "planned" },
+    '{"fields":{"groupId":125,"name":"S","dateStart":"2021-11-22T00:00:00+02:00","dateEnd":"2021-11-29T00:00:00+00:00",'
+      .. '"status":"planned"}}', SPRINT },
+  sprint_get = { { id = 7 }, '{"id":7}', SPRINT },
+  sprint_update = { { id = 7, status = "active", sort = 5 }, '{"id":7,"fields":{"sort":5,"status":"active"}}', SPRINT },
+  sprint_delete = { { id = 7 }, '{"id":7}', "[]" },
+  sprint_start = { { id = 7 }, '{"id":7}', SPRINT },
+  sprint_complete = { { groupId = 125 }, '{"id":125}', SPRINT },
+  sprint_list = { { order = { ID = "asc" } }, '{"order":{"ID":"asc"}}', "[" .. SPRINT .. "]" },
+  sprint_get_fields = { nil, "{}", FIELDS },
+  kanban_add_stage = { { sprintId = 7, name = "Test", type = "WORK", sort = 150, color = "00C4FB" },
+    '{"fields":{"sprintId":7,"name":"Test","type":"WORK","sort":150,"color":"00C4FB"}}', "50" },
+  kanban_get_stages = { { sprintId = 7 }, '{"sprintId":7}', STAGES },
+  kanban_update_stage = { { stageId = 50, name = "Review" }, '{"stageId":50,"fields":{"name":"Review"}}', "true" },
+  kanban_delete_stage = { { stageId = 50 }, '{"stageId":50}', "true" },
+  kanban_add_task = { { sprintId = 7, taskId = 751, stageId = 48 }, '{"sprintId":7,"taskId":751,"stageId":48}', "true" },
+  kanban_delete_task = { { sprintId = 7, taskId = 751 }, '{"sprintId":7,"taskId":751}', "true" },
+  kanban_get_fields = { nil, "{}", FIELDS },
+  task_get = { { id = 751 }, '{"id":751}', TASK },
+  task_update = { { id = 751, entityId = 7, storyPoints = 5, epicId = 3 },
+    '{"id":751,"fields":{"entityId":7,"storyPoints":"5","epicId":3}}', "true" },
+  task_get_fields = { nil, "{}", FIELDS },
+}
+
+describe("the scrum API", function()
+  local portal, client
+
+  setup(function()
+    portal = require("bitrix.portal").start()
+    client = safe.new{ webhook = portal.webhook }
+  end)
+
+  teardown(function()
+    client:close()
+    portal:stop()
+  end)
+
+  before_each(function() portal:clear() end)
+
+  it("has 29 methods, each with an example here", function()
+    local rows = core.methods()
+    assert.equal(29, #rows)
+    for _, row in ipairs(rows) do assert.is_table(EXAMPLES[row.name], row.name) end
+  end)
+
+  for _, row in ipairs(core.methods()) do
+    local example = EXAMPLES[row.name]
+
+    it(row.name .. " sends the documented request and returns the documented answer", function()
+      portal:script{ { status = 200, body = ('{"result":%s,"time":{}}'):format(example[3]) } }
+      local result, info = client.scrum[row.name](example[1])
+      assert.not_nil(result, tostring(info))
+      local request = portal:journal()[1]
+      assert.equal(row.method, request.method)
+      assert.equal(example[2], request.body)
+      portal:script{ { status = 200, body = ('{"result":%s}'):format(example[3]) } }
+      local plain = client:call("any.method")
+      if row.name ~= "kanban_get_stages" then assert.same(plain, result) end
+    end)
+
+    it(row.name .. " tells its refusals apart", function()
+      local docs = assert(loadfile("tools/catalog_docs.lua"))("not run as a program")
+      local texts = {}
+      for _, known in ipairs(core.reasons()) do
+        if known.kind == "api" and known.executed == "yes" then
+          texts[known.reason] = texts[known.reason] or {}
+          table.insert(texts[known.reason], known.key)
+        end
+      end
+      for _, reason in ipairs(docs.reasons_of_methods()[row.name]) do
+        for _, text in ipairs(texts[reason]) do
+          portal:script{ { status = 400, body = ('{"error":0,"error_description":"%s"}'):format(text) } }
+          local result, err = client.scrum[row.name](example[1])
+          assert.is_nil(result)
+          assert.same({ "api", reason, "0", text, 400, "yes" },
+            { err.kind, err.reason, err.code, err.message, err.status, err.executed })
+        end
+      end
+    end)
+  end
+
+  it("gives integers for the stages' ids and sort, and leaves their names alone", function()
+    portal:script{ { status = 200, body = ('{"result":%s}'):format(STAGES) } }
+    local stages = client.scrum.kanban_get_stages{ sprintId = 7 }
+    assert.same({ id = 48, name = "New", sort = 100, type = "NEW", sprintId = 7, color = "00C4FB" }, stages[1])
+    assert.equal("2024", stages[2].name)
+    for _, field in ipairs{ "id", "sort", "sprintId" } do assert.is_true(is_integer(stages[2][field])) end
+    portal:script{ { status = 200, body = '{"result":[]}' }, { status = 200, body = '{"result":[{"id":null},5]}' } }
+    assert.same({}, (client.scrum.kanban_get_stages{ sprintId = 7 }))
+    assert.same({ {}, 5 }, (client.scrum.kanban_get_stages{ sprintId = 7 }))
+  end)
+
+  it("knows a task that is in another group by any ending of its text", function()
+    portal:script{ { status = 400,
+      body = '{"error":0,"error_description":"Task not found. The task must be with GROUP_ID = 125"}' } }
+    local _, err = client.scrum.kanban_add_task{ sprintId = 1, taskId = 2, stageId = 3 }
+    assert.equal("task_not_in_group", err.reason)
+  end)
+
+  describe("takes dates", function()
+    local function sent(date)
+      portal:clear()
+      portal:script{ { status = 200, body = '{"result":{}}' } }
+      assert(client.scrum.sprint_update{ id = 1, dateStart = date })
+      return portal:journal()[1].params.fields.dateStart
+    end
+
+    it("in ISO 8601, as they are", function()
+      for _, date in ipairs{ "2024-04-03", "2024-02-29", "2024-04-03T12:50", "2024-04-03T12:50:17", "2024-04-03 12:50:17",
+        "2024-04-03T12:50:17Z", "2024-04-03T12:50:17.250+02:00", "2024-04-03T12:50:17-0330", "2024-04-03T12:50:17+02" } do
+        assert.equal(date, sent(date))
+      end
+    end)
+
+    it("in seconds since 1970, as UTC", function()
+      assert.equal("1970-01-01T00:00:00+00:00", sent(0))
+      assert.equal("2024-04-03T09:50:17+00:00", sent(1712137817))
+      assert.equal("2024-04-03T09:50:17+00:00", sent(1712137817.9))
+      assert.equal("1969-12-31T23:59:59+00:00", sent(-0.5))
+      assert.equal("9999-12-31T23:59:59+00:00", sent(253402300799))
+    end)
+
+    it("and refuses what is none", function()
+      for _, date in ipairs{ "", "03.04.2024", "2024-13-01", "2024-02-30", "2023-02-29", "2024-04-03T", "2024-04-03T25:00",
+        "2024-04-03T12:60", "2024-04-03T12:50:17+2", "2024-04-03T12:50:17Zx", "2024-4-3", "tomorrow", "2024-04-03\0",
+        253402300800, -1e12, 0 / 0, math.huge, true, {}, bitrix.null } do
+        local ok, problem = pcall(client.scrum.sprint_update, { id = 1, dateStart = date })
+        assert.is_false(ok)
+        assert.truthy(problem:find("(field 'dateStart': a date in ISO 8601", 1, true), problem)
+      end
+    end)
+  end)
+
+  it("sends numbers as strings where the portal wants strings", function()
+    for given, expected in pairs{ [5] = "5", [0.5] = "0.5", ["XL"] = "XL", [-1] = "-1" } do
+      portal:clear()
+      portal:script{ { status = 200, body = '{"result":true}' } }
+      client.scrum.task_update{ id = 1, storyPoints = given }
+      assert.equal(expected, portal:journal()[1].params.fields.storyPoints)
+    end
+    portal:clear()
+    portal:script{ { status = 200, body = '{"result":{}}' } }
+    client.scrum.epic_add{ groupId = 1, name = 'a "b" \\ \n \t \1 Ёж', description = "" }
+    assert.same({ groupId = 1, name = 'a "b" \\ \n \t \1 Ёж', description = "" }, portal:journal()[1].params.fields)
+  end)
+
+  -- Random wrong parameters: an argument error that names the parameter, never a request.
+  it("never sends a wrong argument", function()
+    local seed = os.time()
+    math.randomseed(seed)
+    local wrong = {
+      integer = { true, 1.5, "x", "", "1.0", {}, print, bitrix.null, 0 / 0, math.huge, "-1", "\0", ("9"):rep(30) },
+      string = { true, {}, print, bitrix.null, "\255", "\237\160\128", 0 / 0, math.huge },
+      date = { true, {}, print, bitrix.null, "x", "2024-99-01", 1e300 },
+      choice = { true, 1, {}, print, bitrix.null, "", "nonsense", "active " },
+      table = { true, 1, "x", print, bitrix.null },
+    }
+    local right = { integer = 1, string = "x", date = "2024-04-03", table = {} }
+    local rows = core.methods()
+
+    local function complete(row)
+      local params = {}
+      for _, param in ipairs(row.params) do params[param.name] = param.choices and param.choices[1] or right[param.type] end
+      return params
+    end
+
+    local function refused(row, params, named, what)
+      local ok, problem = pcall(client.scrum[row.name], params)
+      local note = ("seed %d, %s, %s: %s"):format(seed, row.name, what, tostring(problem))
+      assert.is_false(ok, note)
+      assert.equal("string", type(problem), note)
+      assert.truthy(problem:find("bad argument #1 to '" .. row.name .. "'", 1, true), note)
+      assert.truthy(problem:find("'" .. named .. "'", 1, true), note)
+    end
+
+    local function twisted(name)
+      local at = math.random(#name)
+      return name:sub(1, at) .. "q" .. name:sub(at + 1)
+    end
+
+    for _ = 1, 1500 do
+      local row = rows[math.random(#rows)]
+      local params = complete(row)
+      local choice = math.random(3)
+      local param = row.params[math.random(math.max(1, #row.params))]
+      if not param or choice == 1 then
+        local name = twisted(param and param.name or "id")
+        params[name] = 1
+        refused(row, params, name, "unknown name")
+      elseif choice == 2 and param.required then
+        params[param.name] = nil
+        refused(row, params, param.name, "missing")
+      else
+        local values = wrong[param.type]
+        params[param.name] = values[math.random(#values)]
+        refused(row, params, param.name, "wrong value " .. tostring(params[param.name]))
+      end
+    end
+    assert.equal(0, #portal:journal())
+  end)
+
+  describe("backlog_ensure", function()
+    it("creates a backlog, and finds it the second time", function()
+      local backlog, created, info = client.scrum.backlog_ensure{ groupId = 125, createdBy = 6 }
+      assert.equal(125, backlog.groupId)
+      assert.is_true(created)
+      assert.equal(1, #info.attempts)
+      local again, created_again, second = client.scrum.backlog_ensure{ groupId = "125", createdBy = 6 }
+      assert.same(backlog, again)
+      assert.is_false(created_again)
+      assert.equal(2, #second.attempts)
+      assert.equal(400, second.attempts[1].status)
+      client.scrum.backlog_delete{ id = backlog.id }
+    end)
+
+    it("settles an add whose outcome is unknown, when it ran and when it did not", function()
+      for _, rule in ipairs{ { execute = true, close = true }, { execute = true, status = 502, body = "<html>" } } do
+        portal:script{ rule }
+        local backlog, created = client.scrum.backlog_ensure{ groupId = 126, createdBy = 6 }
+        assert.equal(126, backlog.groupId)
+        assert.is_true(created)
+        client.scrum.backlog_delete{ id = backlog.id }
+      end
+      portal:clear()
+      portal:script{ { close = true } }
+      local backlog, created, info = client.scrum.backlog_ensure{ groupId = 126, createdBy = 6 }
+      assert.is_true(created)
+      assert.equal(3, #info.attempts)
+      local adds = 0
+      for _, request in ipairs(portal:journal()) do
+        if request.method == "tasks.api.scrum.backlog.add" then adds = adds + 1 end
+      end
+      assert.equal(2, adds)
+      -- Somebody else's, found after the answer to our add was lost:
+      portal:script{ { close = true } }
+      local other, ours = client.scrum.backlog_ensure{ groupId = 126, createdBy = 1 }
+      assert.same(backlog, other)
+      assert.is_false(ours)
+    end)
+
+    it("passes on what it cannot settle", function()
+      local _, refused = client.scrum.backlog_ensure{ groupId = 125, createdBy = 999999 }
+      assert.equal("created_by_not_found", refused.reason)
+      local raising = bitrix.new{ webhook = "http://127.0.0.1:1/rest/1/abcdefgh/" }
+      local ok, raised = pcall(raising.scrum.backlog_ensure, { groupId = 1, createdBy = 1 })
+      assert.is_false(ok)
+      assert.equal("connect", raised.reason)
+    end)
+
+    it("does not go round for ever when somebody keeps deleting", function()
+      for _ = 1, 6 do
+        portal:script{ { status = 400, body = '{"error":0,"error_description":"Backlog already added"}' },
+          { status = 400, body = '{"error":0,"error_description":"Backlog not found"}' } }
+      end
+      local backlog, err = client.scrum.backlog_ensure{ groupId = 125, createdBy = 6 }
+      assert.is_nil(backlog)
+      assert.equal("backlog_already_added", err.reason)
+      assert.equal(10, #err.attempts)
+    end)
+
+    it("keeps within one deadline", function()
+      local hasty = safe.new{ webhook = portal.webhook, deadline = 0.3 }
+      portal:script{ { status = 400, body = '{"error":0,"error_description":"Backlog already added"}', delay = 0.2 },
+        { pass = true, delay = 2 } }
+      local started = core.now()
+      local backlog, err = hasty.scrum.backlog_ensure{ groupId = 125, createdBy = 6 }
+      assert.is_nil(backlog)
+      assert.equal("deadline", err.reason)
+      assert.is_true(core.now() - started < 1)
+    end)
+
+    it("names itself in an argument error, at the caller's line", function()
+      local ok, problem = pcall(function() client.scrum.backlog_ensure{ groupId = "x" } end)
+      assert.is_false(ok)
+      assert.truthy(problem:find("^[^:]*scrum_spec.lua:%d+: bad argument #1 to 'backlog_ensure' %(field 'groupId'"), problem)
+      assert.has_error(function() client.scrum.backlog_ensure() end)
+    end)
+  end)
+end)
