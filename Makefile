@@ -122,7 +122,7 @@ demo: ## build, start the emulated portal, run examples/backlog_add.lua against 
 .PHONY: run-demo
 run-demo:
 	@$(submake) all
-	@LUA='$(LUA)' tools/demo.sh '$(dir)' examples/backlog_add.lua
+	@eval "$$(tools/env.sh '$(dir)')" && $(LUA) examples/backlog_add.lua $(DEMO_ARGS)
 
 .PHONY: test
 test: ## run all specs on every Lua that is here (SPEC=spec/portal LUAS="5.4 luajit" restrict it)

@@ -10,7 +10,9 @@ void *bx_test_realloc(void *pointer, size_t size);
 
 void *bx_realloc(void *pointer, size_t size) { return bx_test_realloc(pointer, size); }
 
-void bx_free(void *pointer) { bx_test_realloc(pointer, 0); }
+void bx_free(void *pointer) {
+  if (pointer != NULL) bx_test_realloc(pointer, 0);
+}
 #else
 void *bx_realloc(void *pointer, size_t size) { return realloc(pointer, size); }
 
@@ -25,7 +27,8 @@ char *bx_strndup(const char *text, size_t length) {
   return copy;
 }
 
-int bx_buffer_reserve(bx_buffer *buffer, size_t more) {
+/* Makes room for `more` bytes behind the content. 0, or -1 when memory ran out (content unchanged). */
+static int reserve(bx_buffer *buffer, size_t more) {
   size_t capacity = buffer->capacity;
   char *data;
   if (more <= capacity - buffer->length) return 0;
@@ -41,7 +44,7 @@ int bx_buffer_reserve(bx_buffer *buffer, size_t more) {
 
 int bx_buffer_append(bx_buffer *buffer, const char *bytes, size_t length) {
   if (length == 0) return 0;
-  if (bx_buffer_reserve(buffer, length) != 0) return -1;
+  if (reserve(buffer, length) != 0) return -1;
   memcpy(buffer->data + buffer->length, bytes, length);
   buffer->length += length;
   return 0;
@@ -62,7 +65,7 @@ int bx_buffer_integer(bx_buffer *buffer, long long number) {
 }
 
 void bx_buffer_free(bx_buffer *buffer) {
-  if (buffer->data != NULL) bx_free(buffer->data);
+  bx_free(buffer->data);
   buffer->data = NULL;
   buffer->length = 0;
   buffer->capacity = 0;

@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-/* malloc, realloc and free of everything that is not Lua's or libcurl's. With BX_TEST_ALLOC they
+/* realloc and free (NULL is fine) of everything that is not Lua's or libcurl's. With BX_TEST_ALLOC they
    go through bx_test_realloc(pointer, size), which a test driver supplies to make them fail. */
 void *bx_realloc(void *pointer, size_t size);
 void bx_free(void *pointer);
@@ -19,9 +19,6 @@ typedef struct bx_buffer {
   size_t length;
   size_t capacity;
 } bx_buffer;
-
-/* Makes room for `more` bytes behind the content. 0, or -1 when memory ran out (content unchanged). */
-int bx_buffer_reserve(bx_buffer *buffer, size_t more);
 
 /* Appends. 0, or -1 when memory ran out (content unchanged). */
 int bx_buffer_append(bx_buffer *buffer, const char *bytes, size_t length);

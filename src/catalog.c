@@ -132,11 +132,11 @@ const bx_method bx_methods[] = {
     {NULL, NULL, NULL, 0, NULL, NULL},
 };
 
-const size_t bx_method_count = sizeof bx_methods / sizeof *bx_methods - 1;
+const size_t bx_catalog_count = sizeof bx_methods / sizeof *bx_methods - 1;
 
 typedef struct row {
   const char *key; /* a code or a text of the portal */
-  bx_meaning meaning;
+  bx_outcome outcome;
 } row;
 
 /* "no": the portal refused before the method ran. "yes": the method ran and refused.
@@ -247,25 +247,25 @@ static const row beginnings[] = {
     {NULL, {NULL, NULL, NULL}},
 };
 
-static const bx_meaning *look_up(const row *rows, const char *key, size_t length) {
+static const bx_outcome *look_up(const row *rows, const char *key, size_t length) {
   for (; rows->key != NULL; rows++)
-    if (strlen(rows->key) == length && strncasecmp(rows->key, key, length) == 0) return &rows->meaning;
+    if (strlen(rows->key) == length && strncasecmp(rows->key, key, length) == 0) return &rows->outcome;
   return NULL;
 }
 
-static const bx_meaning *look_up_text(const char *text, size_t length) {
+static const bx_outcome *look_up_text(const char *text, size_t length) {
   const row *r;
-  const bx_meaning *found;
+  const bx_outcome *found;
   while (length > 0 && memchr(" \t\r\n", text[0], 4) != NULL) text++, length--;
   while (length > 0 && memchr(" \t\r\n.!", text[length - 1], 6) != NULL) length--;
   if ((found = look_up(texts, text, length)) != NULL) return found;
   for (r = beginnings; r->key != NULL; r++)
-    if (length >= strlen(r->key) && strncasecmp(r->key, text, strlen(r->key)) == 0) return &r->meaning;
+    if (length >= strlen(r->key) && strncasecmp(r->key, text, strlen(r->key)) == 0) return &r->outcome;
   return NULL;
 }
 
-static bx_meaning by_status(long status) {
-  bx_meaning m = {"api", "unknown", "yes"};
+static bx_outcome by_status(long status) {
+  bx_outcome m = {"api", "unknown", "yes"};
   if (status == 401 || status == 402 || status == 403) {
     m.kind = "auth";
     m.executed = "no";
@@ -278,22 +278,22 @@ static bx_meaning by_status(long status) {
   return m;
 }
 
-bx_meaning bx_catalog_meaning(const char *code, size_t code_length, const char *text, size_t text_length, long status) {
-  const bx_meaning *by_code = look_up(codes, code, code_length);
-  const bx_meaning *by_text = text != NULL ? look_up_text(text, text_length) : NULL;
+bx_outcome bx_catalog_meaning(const char *code, size_t code_length, const char *text, size_t text_length, long status) {
+  const bx_outcome *by_code = look_up(codes, code, code_length);
+  const bx_outcome *by_text = text != NULL ? look_up_text(text, text_length) : NULL;
   /* "Https required." comes under a code that says less; every other known code says enough. */
   if (by_code != NULL && !(by_text != NULL && strcmp(by_text->reason, "https_required") == 0)) return *by_code;
   return by_text != NULL ? *by_text : by_status(status);
 }
 
-const bx_meaning *bx_catalog_reason(size_t i, const char **key) {
+const bx_outcome *bx_catalog_reason(size_t i, const char **key) {
   static const row *const tables[] = {codes, texts, beginnings};
   size_t table, k;
   for (table = 0; table < sizeof tables / sizeof *tables; table++)
     for (k = 0; tables[table][k].key != NULL; k++)
       if (i-- == 0) {
         *key = tables[table][k].key;
-        return &tables[table][k].meaning;
+        return &tables[table][k].outcome;
       }
   return NULL;
 }

@@ -5,6 +5,8 @@
 
 #include <stddef.h>
 
+#include "outcome.h"
+
 typedef enum bx_type {
   BX_INTEGER, /* an integer, an integral float or a string of digits; sent as a JSON number */
   BX_STRING,  /* a string or a number; sent as a JSON string, because the portal ignores numbers there */
@@ -36,27 +38,20 @@ typedef struct bx_method {
   const char *name;  /* "backlog_add" */
   const char *wire;  /* "tasks.api.scrum.backlog.add" */
   unsigned flags;
-  const bx_param *params; /* those that are no fields first; ends with a NULL name */
+  const bx_param *params; /* ends with a NULL name */
   /* The fields of the result's rows that are integers although the portal sends strings; ends with NULL, or NULL. */
   const char *const *integers;
 } bx_method;
 
-/* All methods; ends with a NULL name. */
+/* All methods; ends with a NULL name, which bx_catalog_count does not count. */
 extern const bx_method bx_methods[];
-extern const size_t bx_method_count;
+extern const size_t bx_catalog_count;
 
-/* What an error answer means. Static texts, but for the defaults all from the table. */
-typedef struct bx_meaning {
-  const char *kind;     /* "api", "auth", "limit" */
-  const char *reason;   /* "backlog_already_added", "unknown" */
-  const char *executed; /* "no", "yes", "unknown" */
-} bx_meaning;
-
-/* Classifies by code first (without regard to case), then by text (likewise, and without a full stop or white
+/* What an error answer means: by code first (without regard to case), then by text (likewise, and without a full stop or white
    space around it), then by HTTP status. `text` may be NULL. */
-bx_meaning bx_catalog_meaning(const char *code, size_t code_length, const char *text, size_t text_length, long status);
+bx_outcome bx_catalog_meaning(const char *code, size_t code_length, const char *text, size_t text_length, long status);
 
-/* Walks over all that is told apart: the i-th meaning, and in *key the portal's code or text; NULL after the last. */
-const bx_meaning *bx_catalog_reason(size_t i, const char **key);
+/* Walks over all that is told apart: the i-th outcome, and in *key the portal's code or text; NULL after the last. */
+const bx_outcome *bx_catalog_reason(size_t i, const char **key);
 
 #endif

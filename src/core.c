@@ -1,11 +1,10 @@
-/* bitrix.core: the one entry into the C module. Puts the parts together; all work is done elsewhere. */
-#include <time.h>
-
+/* bitrix.core: the one entry into the C module. Puts the parts together; and shows the catalog to Lua; the work is done elsewhere. */
 #include "catalog.h"
 #include "error.h"
 #include "exchange.h"
 #include "http.h"
 #include "json.h"
+#include "mask.h"
 #include "session.h"
 #include "version.h"
 
@@ -19,9 +18,7 @@ EXPORT int luaopen_bitrix_core(lua_State *L);
 
 /* now() → seconds on a clock that never jumps. */
 static int core_now(lua_State *L) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  lua_pushnumber(L, (lua_Number)t.tv_sec + (lua_Number)t.tv_nsec / 1e9);
+  lua_pushnumber(L, bx_http_now());
   return 1;
 }
 
@@ -77,7 +74,7 @@ static int core_methods(lua_State *L) {
 
 /* reasons() → list of { key, kind, reason, executed }: every code and text of the portal that is told apart. */
 static int core_reasons(lua_State *L) {
-  const bx_meaning *m;
+  const bx_outcome *m;
   const char *key;
   size_t i;
   lua_newtable(L);
@@ -92,53 +89,11 @@ static int core_reasons(lua_State *L) {
   return 1;
 }
 
-enum { DEEPEST_REDACTED = 100 };
-
-/* Pushes the value at `index` as it may be shown. */
-static void push_shown(lua_State *L, int index, int depth) {
-  if (lua_type(L, index) == LUA_TSTRING) {
-    size_t length;
-    const char *text = lua_tolstring(L, index, &length);
-    bx_push_redacted(L, NULL, text, length, length);
-    return;
-  }
-  if (!lua_istable(L, index) || depth == DEEPEST_REDACTED) {
-    if (lua_istable(L, index))
-      lua_pushliteral(L, "...");
-    else
-      lua_pushvalue(L, index);
-    return;
-  }
-  luaL_checkstack(L, 6, "redact");
-  lua_newtable(L);
-  lua_pushnil(L);
-  while (lua_next(L, index) != 0) {
-    int key = lua_gettop(L) - 1;
-    size_t length = 0;
-    const char *name = lua_type(L, key) == LUA_TSTRING ? lua_tolstring(L, key, &length) : NULL;
-    lua_pushvalue(L, key);
-    if (name != NULL && bx_redact_is_credential(name, length))
-      lua_pushliteral(L, BX_MASK);
-    else
-      push_shown(L, key + 1, depth + 1);
-    lua_rawset(L, key - 1);
-    lua_pop(L, 1);
-  }
-}
-
-/* redact(value) → the string, or a copy of the table, with credentials blotted out. */
-static int core_redact(lua_State *L) {
-  luaL_checkany(L, 1);
-  lua_settop(L, 1);
-  push_shown(L, 1, 0);
-  return 1;
-}
-
 int luaopen_bitrix_core(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"session", bx_session_new},
       {"is_error", bx_error_is},
-      {"redact", core_redact},
+      {"redact", bx_mask_redact},
       {"now", core_now},
       {"methods", core_methods},
       {"reasons", core_reasons},
@@ -153,11 +108,11 @@ int luaopen_bitrix_core(lua_State *L) {
   };
   if (bx_http_global_init() != 0) return luaL_error(L, "bitrix: libcurl cannot be initialised");
   lua_settop(L, 0);
+  bx_mask_open(L);
   bx_error_open(L);
   bx_json_open(L);
   lua_pushvalue(L, 1);
   lua_pushvalue(L, 2);
-  lua_pushvalue(L, 3);
   bx_exchange_open(L);
   bx_session_open(L, session_methods, BX_EXCHANGE_UPVALUES);
   luaL_newlib(L, functions);

@@ -3,15 +3,11 @@
 
 #include <string.h>
 
+#include "mask.h"
+
 #define METATABLE "bitrix.error"
-#define SCRATCH "bitrix.scratch"
 
 enum { EXCERPT = 2048 };
-
-static int free_scratch(lua_State *L) {
-  bx_buffer_free(lua_touserdata(L, 1));
-  return 0;
-}
 
 /* A string field as C text, or NULL. The string stays on the stack. */
 static const char *get_text(lua_State *L, const char *field) {
@@ -46,26 +42,12 @@ static int error_tostring(lua_State *L) {
 }
 
 void bx_error_open(lua_State *L) {
-  luaL_newmetatable(L, SCRATCH);
-  lua_pushcfunction(L, free_scratch);
-  lua_setfield(L, -2, "__gc");
   luaL_newmetatable(L, METATABLE);
   lua_pushcfunction(L, error_tostring);
   lua_setfield(L, -2, "__tostring");
   lua_pushliteral(L, METATABLE);
   lua_setfield(L, -2, "__name");
-  lua_pop(L, 2);
-}
-
-void bx_push_redacted(lua_State *L, const bx_secrets *secrets, const char *text, size_t length, size_t limit) {
-  bx_buffer *scratch = bx_newuserdata(L, sizeof *scratch);
-  memset(scratch, 0, sizeof *scratch);
-  luaL_getmetatable(L, SCRATCH);
-  lua_setmetatable(L, -2);
-  if (bx_redact(secrets, text, length, limit, scratch) != 0) luaL_error(L, "not enough memory");
-  lua_pushlstring(L, scratch->length > 0 ? scratch->data : "", scratch->length);
-  bx_buffer_free(scratch);
-  lua_remove(L, -2);
+  lua_pop(L, 1);
 }
 
 static void set_text(lua_State *L, const char *field, const char *text) {
@@ -76,13 +58,13 @@ static void set_text(lua_State *L, const char *field, const char *text) {
 
 static void set_redacted(lua_State *L, const char *field, const char *text, size_t length, const bx_secrets *secrets) {
   if (text == NULL) return;
-  bx_push_redacted(L, secrets, text, length, length);
+  bx_mask_push(L, secrets, text, length, length);
   lua_setfield(L, -2, field);
 }
 
 static void set_excerpt(lua_State *L, const char *text, size_t length, const bx_secrets *secrets) {
   if (text == NULL) return;
-  bx_push_redacted(L, secrets, text, length, EXCERPT);
+  bx_mask_push(L, secrets, text, length, EXCERPT);
   if (lua_rawlen(L, -1) > EXCERPT) { /* a mask can be longer than what it hides */
     lua_pushlstring(L, lua_tostring(L, -1), EXCERPT);
     lua_remove(L, -2);
@@ -97,7 +79,7 @@ static void copy_text(lua_State *L, int from, const char *field, const bx_secret
   lua_getfield(L, from, field);
   text = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &length) : NULL;
   if (text != NULL) {
-    bx_push_redacted(L, secrets, text, length, length);
+    bx_mask_push(L, secrets, text, length, length);
     lua_setfield(L, -3, field);
   }
   lua_pop(L, 1);
@@ -122,9 +104,9 @@ static void set_validation(lua_State *L, int list, const bx_secrets *secrets) {
 void bx_error_push(lua_State *L, const bx_fault *fault, const bx_secrets *secrets) {
   luaL_checkstack(L, 10, "error object");
   lua_createtable(L, 0, 9);
-  set_text(L, "kind", fault->kind);
-  set_text(L, "reason", fault->reason);
-  set_text(L, "executed", fault->executed);
+  set_text(L, "kind", fault->outcome.kind);
+  set_text(L, "reason", fault->outcome.reason);
+  set_text(L, "executed", fault->outcome.executed);
   set_text(L, "method", fault->method);
   if (fault->status != 0) {
     lua_pushinteger(L, (lua_Integer)fault->status);

@@ -1,15 +1,14 @@
-/* The one place that makes error objects: tables with the fields of DESIGN, "Errors", and a metatable. */
+/* The one place that makes error objects: tables with the fields of the README's "Errors", and a metatable. */
 #ifndef BX_ERROR_H
 #define BX_ERROR_H
 
 #include "compat.h"
+#include "outcome.h"
 #include "redact.h"
 
 /* What went wrong, in raw texts: secrets are taken out on the way into Lua. NULL or 0: the field is absent. */
 typedef struct bx_fault {
-  const char *kind;
-  const char *reason;
-  const char *executed;
+  bx_outcome outcome;
   const char *method;
   long status;
   const char *code;
@@ -26,9 +25,6 @@ void bx_error_open(lua_State *L);
 
 /* Pushes a new error object. May throw (memory); nothing leaks then. */
 void bx_error_push(lua_State *L, const bx_fault *fault, const bx_secrets *secrets);
-
-/* Pushes the first `limit` bytes of a text with the secrets taken out. May throw (memory); nothing leaks then. */
-void bx_push_redacted(lua_State *L, const bx_secrets *secrets, const char *text, size_t length, size_t limit);
 
 /* Lua: is_error(value [, kind_or_reason]) → boolean. */
 int bx_error_is(lua_State *L);

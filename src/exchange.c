@@ -14,15 +14,16 @@
 typedef struct exchange {
   bx_session *session;
   const bx_method *row; /* NULL for a method that is called by its name */
-  char *method;         /* on the wire */
   bx_transfer transfer;
 } exchange;
 
-static bx_json own_json(lua_State *L) {
-  bx_json json = {lua_upvalueindex(1), lua_upvalueindex(2), 0};
-  json.whole = lua_toboolean(L, lua_upvalueindex(3));
+static bx_json own_json(void) {
+  bx_json json = {lua_upvalueindex(1), lua_upvalueindex(2)};
   return json;
 }
+
+/* The method's name on the wire: what stands in the address behind the session's base. */
+static const char *method_of(const exchange *x) { return x->transfer.url.data + strlen(x->session->settings.base); }
 
 /* ---- making one ---- */
 
@@ -43,15 +44,14 @@ static bx_session *check_open(lua_State *L, const char *function) {
 }
 
 /* Pushes an exchange without a body. */
-static exchange *push_exchange(lua_State *L, bx_session *session, const char *method, size_t length) {
+static exchange *push_exchange(lua_State *L, bx_session *session, const char *method) {
   exchange *x = bx_newuserdata(L, sizeof *x);
   memset(x, 0, sizeof *x);
   luaL_getmetatable(L, METATABLE);
   lua_setmetatable(L, -2);
   x->session = bx_session_hold(session);
-  x->method = bx_strndup(method, length);
-  if (x->method == NULL || bx_buffer_puts(&x->transfer.url, session->settings.base) != 0 ||
-      bx_buffer_append(&x->transfer.url, x->method, length + 1) != 0)
+  if (bx_buffer_puts(&x->transfer.url, session->settings.base) != 0 ||
+      bx_buffer_append(&x->transfer.url, method, strlen(method) + 1) != 0)
     no_memory(L);
   return x;
 }
@@ -60,9 +60,9 @@ int bx_exchange_prepare(lua_State *L) {
   bx_session *session;
   lua_Integer number = luaL_checkinteger(L, 2);
   const bx_method *row;
-  bx_json json = own_json(L);
+  bx_json json = own_json();
   exchange *x;
-  luaL_argcheck(L, number >= 1 && number <= (lua_Integer)bx_method_count, 2, "no such method");
+  luaL_argcheck(L, number >= 1 && number <= (lua_Integer)bx_catalog_count, 2, "no such method");
   row = &bx_methods[number - 1];
   lua_settop(L, 3);
   if ((session = check_open(L, row->name)) == NULL) return refuse(L);
@@ -74,7 +74,7 @@ int bx_exchange_prepare(lua_State *L) {
     lua_pushfstring(L, "bad argument #1 to '%s' (table expected, got %s)", row->name, luaL_typename(L, 3));
     return refuse(L);
   }
-  x = push_exchange(L, session, row->wire, strlen(row->wire));
+  x = push_exchange(L, session, row->wire);
   x->row = row;
   if (bx_params_encode(L, &json, row, 3, &x->transfer.body)) return 1;
   lua_pushfstring(L, "bad argument #1 to '%s' (%s)", row->name, lua_tostring(L, -1));
@@ -87,7 +87,7 @@ int bx_exchange_call(lua_State *L) {
   bx_session *session;
   const char *method;
   size_t length;
-  bx_json json = own_json(L);
+  bx_json json = own_json();
   exchange *x;
   lua_settop(L, 3);
   if ((session = check_open(L, "call")) == NULL) return refuse(L);
@@ -105,7 +105,7 @@ int bx_exchange_call(lua_State *L) {
     lua_pushfstring(L, "bad argument #2 to 'call' (table expected, got %s)", luaL_typename(L, 3));
     return refuse(L);
   }
-  x = push_exchange(L, session, method, length);
+  x = push_exchange(L, session, method);
   if (lua_isnil(L, 3)) {
     if (bx_buffer_puts(&x->transfer.body, "{}") != 0) no_memory(L);
     return 1;
@@ -161,10 +161,10 @@ static void make_integers(lua_State *L, int list, const char *const *fields) {
 /* exchange:result() → result, info, attempt; or nil, error, attempt. The answer's memory is free afterwards. */
 static int exchange_result(lua_State *L) {
   exchange *x = check_exchange(L);
-  bx_json json = own_json(L);
+  bx_json json = own_json();
   int count;
   if (!x->transfer.done) return luaL_error(L, "this exchange has no answer: perform it first");
-  count = bx_response_push(L, &json, &x->session->settings, &x->transfer, x->method);
+  count = bx_response_push(L, &json, &x->session->settings, &x->transfer, method_of(x));
   if (x->row != NULL && x->row->integers != NULL) make_integers(L, lua_gettop(L) - 2, x->row->integers);
   bx_transfer_drop_answer(&x->transfer);
   return count;
@@ -174,8 +174,6 @@ static int exchange_result(lua_State *L) {
 static int exchange_close(lua_State *L) {
   exchange *x = luaL_checkudata(L, 1, METATABLE);
   bx_transfer_free(&x->transfer);
-  if (x->method != NULL) bx_free(x->method);
-  x->method = NULL;
   bx_session_release(x->session);
   x->session = NULL;
   return 0;
@@ -197,7 +195,7 @@ static int exchange_body(lua_State *L) {
 
 static int exchange_tostring(lua_State *L) {
   const exchange *x = luaL_checkudata(L, 1, METATABLE);
-  lua_pushfstring(L, "bitrix.exchange (%s)", x->session != NULL ? x->method : "closed");
+  lua_pushfstring(L, "bitrix.exchange (%s)", x->session != NULL ? method_of(x) : "closed");
   return 1;
 }
 

@@ -1,14 +1,14 @@
 /* One call of one method: arguments checked, request encoded, not sent. Who sends it, and how often, is decided
-   elsewhere; see DESIGN, "One attempt is one C object". */
+   elsewhere; a retry sends the same exchange again. */
 #ifndef BX_EXCHANGE_H
 #define BX_EXCHANGE_H
 
 #include "compat.h"
 
-/* The functions below have bx_json's three values as upvalues 1 to 3. */
-enum { BX_EXCHANGE_UPVALUES = 3 };
+/* The functions below have bx_json's two values as upvalues 1 and 2. */
+enum { BX_EXCHANGE_UPVALUES = 2 };
 
-/* Makes the metatable; takes the three values off the stack. May throw (memory). */
+/* Makes the metatable; takes the two values off the stack. May throw (memory). */
 void bx_exchange_open(lua_State *L);
 
 /* Lua: session:prepare(number, params) → exchange; or nil, message. `number` counts the catalog's rows from 1. */

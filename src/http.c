@@ -18,7 +18,7 @@ int bx_http_global_init(void) {
   return ok ? 0 : -1;
 }
 
-static double now(void) {
+double bx_http_now(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
   return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
@@ -36,7 +36,7 @@ static size_t on_answer(char *bytes, size_t size, size_t count, void *user) {
     return 0;
   }
   /* libcurl's own STARTTRANSFER_TIME is, when a body is sent by a callback, the time of its first byte. */
-  if (t->seconds[BX_FIRST_BYTE] == 0) t->seconds[BX_FIRST_BYTE] = now() - t->started;
+  if (t->seconds[BX_FIRST_BYTE] == 0) t->seconds[BX_FIRST_BYTE] = bx_http_now() - t->started;
   return t->too_large ? 0 : length;
 }
 
@@ -70,30 +70,12 @@ static int has_ca_file(const bx_http_settings *settings) {
 #endif
 }
 
-static int add_header(bx_http *http, const char *line) {
-  struct curl_slist *longer = curl_slist_append(http->headers, line);
-  if (longer == NULL) return -1;
-  http->headers = longer;
-  return 0;
-}
-
-static int set_headers(bx_http *http, const bx_http_settings *settings) {
-  const struct curl_slist *own;
-  /* "Expect:" switches off the wait for "100 Continue" that libcurl asks for before large bodies. */
-  if (add_header(http, "Content-Type: application/json") != 0 || add_header(http, "Accept: application/json") != 0 ||
-      add_header(http, "Expect:") != 0)
-    return -1;
-  for (own = settings->headers; own != NULL; own = own->next)
-    if (add_header(http, own->data) != 0) return -1;
-  return 0;
-}
-
 static CURLcode set_options(bx_http *http, const bx_http_settings *settings) {
   CURL *easy = http->easy;
   CURLcode code = CURLE_OK;
 #define SET(option, value) \
   if (code == CURLE_OK) code = curl_easy_setopt(easy, option, value)
-  SET(CURLOPT_HTTPHEADER, http->headers);
+  SET(CURLOPT_HTTPHEADER, settings->headers);
   SET(CURLOPT_USERAGENT, settings->user_agent);
   SET(CURLOPT_POST, 1L);
   SET(CURLOPT_WRITEFUNCTION, on_answer);
@@ -128,7 +110,7 @@ static CURLcode open_handle(bx_http *http, const bx_http_settings *settings) {
   if (http->easy != NULL) return CURLE_OK;
   http->pid = getpid();
   http->easy = curl_easy_init();
-  if (http->easy != NULL && set_headers(http, settings) == 0) code = set_options(http, settings);
+  if (http->easy != NULL) code = set_options(http, settings);
   if (code != CURLE_OK) bx_http_close(http);
   return code;
 }
@@ -199,7 +181,7 @@ void bx_http_perform(bx_http *http, const bx_http_settings *settings, bx_transfe
   SET(CURLOPT_ERRORBUFFER, http->problem);
 #undef SET
   if (code == CURLE_OK) {
-    t->started = now();
+    t->started = bx_http_now();
     t->result = curl_easy_perform(http->easy);
     take_result(http, t);
   } else {
@@ -210,15 +192,12 @@ void bx_http_perform(bx_http *http, const bx_http_settings *settings, bx_transfe
   t->done = 1;
 }
 
-static bx_failure failure(const char *kind, const char *reason, const char *executed) {
-  bx_failure f;
-  f.kind = kind;
-  f.reason = reason;
-  f.executed = executed;
-  return f;
+static bx_outcome failure(const char *kind, const char *reason, const char *executed) {
+  bx_outcome outcome = {kind, reason, executed};
+  return outcome;
 }
 
-bx_failure bx_http_failure(const bx_http_settings *settings, const bx_transfer *t) {
+bx_outcome bx_http_failure(const bx_http_settings *settings, const bx_transfer *t) {
   /* A portal runs a call when it has the whole body; libcurl takes the body when it is about to send it. */
   const char *executed = t->sent == 0 ? "no" : "unknown";
   int answered = t->status != 0;
@@ -272,18 +251,14 @@ bx_failure bx_http_failure(const bx_http_settings *settings, const bx_transfer *
 }
 
 void bx_http_close(bx_http *http) {
-  if (http->easy != NULL && http->pid == getpid()) {
-    curl_easy_cleanup(http->easy);
-    curl_slist_free_all(http->headers);
-  }
+  if (http->easy != NULL && http->pid == getpid()) curl_easy_cleanup(http->easy);
   http->easy = NULL;
-  http->headers = NULL;
 }
 
 void bx_transfer_drop_answer(bx_transfer *t) {
   bx_buffer_free(&t->answer);
-  if (t->redirect != NULL) bx_free(t->redirect);
-  if (t->problem != NULL) bx_free(t->problem);
+  bx_free(t->redirect);
+  bx_free(t->problem);
   t->redirect = NULL;
   t->problem = NULL;
   t->result = CURLE_OK;

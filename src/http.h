@@ -1,4 +1,5 @@
-/* One HTTP exchange over libcurl: what DESIGN calls the transport's promises are kept here.
+/* One HTTP exchange over libcurl. Promises: http and https only, certificates verified, no redirect followed, no body
+   sent twice, answers capped, connections kept, and a forked child never uses its parent's.
    Knows no Lua and no Bitrix24 beyond "POST JSON". Nothing here throws; no callback leaves C. */
 #ifndef BX_HTTP_H
 #define BX_HTTP_H
@@ -8,23 +9,24 @@
 #include <sys/types.h>
 
 #include "buffer.h"
+#include "outcome.h"
 
 /* What does not change from one request of a client to the next. Texts belong to the owner of this struct. */
 typedef struct bx_http_settings {
   char *user_agent;
   char *ca_file;              /* NULL: libcurl's own */
   char *proxy;                /* NULL: from the environment, as libcurl does; "": none */
-  struct curl_slist *headers; /* the caller's, "Name: value" each */
+  struct curl_slist *headers; /* of each request, "Name: value" */
   size_t max_response;        /* bytes, after decompression */
   double timeout;             /* seconds an attempt */
-  double connect_timeout;     /* seconds until the connection, TLS included, stands */
+  double connect_timeout;     /* seconds until the connection is established, TLS included */
   int verify;
 } bx_http_settings;
 
 /* Points of time in an attempt, in seconds from its start; 0: not reached, or not needed on a kept connection. */
 enum { BX_DNS, BX_CONNECT, BX_TLS, BX_FIRST_BYTE, BX_TOTAL, BX_POINTS };
 
-/* One request and, after it was sent, its answer. All zero but for the request is the state before. */
+/* One request and, after it was sent, its answer. Before sending, everything but the request is zero. */
 typedef struct bx_transfer {
   bx_buffer url;  /* ends with a NUL, which counts in length */
   bx_buffer body; /* what is posted; stays, so that the transfer can be sent again */
@@ -48,19 +50,14 @@ typedef struct bx_transfer {
 typedef struct bx_http {
   CURL *easy;
   pid_t pid; /* the process that opened it: after a fork its connections belong to the parent */
-  struct curl_slist *headers;
   char problem[CURL_ERROR_SIZE];
 } bx_http;
 
-/* How a failure is told to the user: see DESIGN, "Errors". All static texts. */
-typedef struct bx_failure {
-  const char *kind;
-  const char *reason;
-  const char *executed;
-} bx_failure;
-
 /* curl_global_init, once in the process, never undone. 0, or -1 when libcurl refuses. */
 int bx_http_global_init(void);
+
+/* Seconds on a clock that never jumps. */
+double bx_http_now(void);
 
 /* Sends the transfer and waits for the end: t->done, and either t->result == CURLE_OK with status and answer,
    or another result with problem. What an earlier attempt left in `t` is dropped first.
@@ -70,7 +67,7 @@ int bx_http_global_init(void);
 void bx_http_perform(bx_http *http, const bx_http_settings *settings, bx_transfer *t, double deadline);
 
 /* Says what a done transfer with result != CURLE_OK means. */
-bx_failure bx_http_failure(const bx_http_settings *settings, const bx_transfer *t);
+bx_outcome bx_http_failure(const bx_http_settings *settings, const bx_transfer *t);
 
 /* Closes the connections and frees the handle; in another process than the one that opened it the handle is
    abandoned instead, because closing it would disturb that process's connections. Usable again afterwards. */

@@ -48,13 +48,6 @@ void bx_json_open(lua_State *L) {
   set_option(L, instance, "decode_max_depth", 1);
   lua_getfield(L, instance, "encode");
   lua_getfield(L, instance, "decode");
-  lua_pushvalue(L, -1);
-  lua_pushliteral(L, "[1]");
-  lua_call(L, 1, 1);
-  lua_rawgeti(L, -1, 1);
-  lua_pushboolean(L, BX_HAS_INTEGERS && !bx_isinteger(L, -1));
-  lua_replace(L, -3);
-  lua_pop(L, 1);
   lua_remove(L, instance);
 }
 
@@ -111,11 +104,10 @@ static int check_number(lua_State *L, const bx_json *json, int index, const leve
   lua_pushvalue(L, index);
   lua_call(L, 1, 1);
   text = lua_tostring(L, -1);
-#if BX_HAS_INTEGERS
-  exact = strtoll(text, &end, 10) == (bx_isinteger(L, index) ? lua_tointeger(L, index) : (long long)n);
-#else
-  exact = strtod(text, &end) == n;
-#endif
+  if (bx_isinteger(L, index))
+    exact = strtoll(text, &end, 10) == lua_tointeger(L, index);
+  else
+    exact = strtod(text, &end) == n;
   exact = exact && *end == '\0' && strpbrk(text, ".eE") == NULL;
   lua_pop(L, 1);
   if (exact) return 1;
@@ -184,20 +176,21 @@ int bx_json_encode(lua_State *L, const bx_json *json, int index, int name) {
 
 /* ---- what comes back ---- */
 
-/* Walks the table on top of the stack: nulls out of objects, whole floats into integers. */
-static void normalise(lua_State *L, int whole) {
+/* Walks the table on top of the stack: nulls out of objects, whole floats into integers, which Debian's cjson
+   decodes all numbers as floats. */
+static void normalise(lua_State *L) {
   int table = lua_gettop(L);
   luaL_checkstack(L, 4, "answer nested too deeply");
   lua_pushnil(L);
   while (lua_next(L, table) != 0) {
     int type = lua_type(L, -1);
     if (type == LUA_TTABLE) {
-      normalise(L, whole);
+      normalise(L);
     } else if (type == LUA_TLIGHTUSERDATA && lua_type(L, -2) == LUA_TSTRING) {
       lua_pushvalue(L, -2);
       lua_pushnil(L);
       lua_rawset(L, table);
-    } else if (whole && type == LUA_TNUMBER) {
+    } else if (BX_HAS_INTEGERS && type == LUA_TNUMBER && !bx_isinteger(L, -1)) {
       lua_Number n = lua_tonumber(L, -1);
       if (n >= -EXACT && n <= EXACT && floor(n) == n) {
         lua_pushvalue(L, -2);
@@ -254,6 +247,6 @@ bx_json_fault bx_json_decode(lua_State *L, const bx_json *json, const char *byte
   /* cjson takes a NUL byte for the end and would not see what is behind it. */
   if (length == 0) return BX_JSON_EMPTY;
   if (memchr(bytes, '\0', length) != NULL || !decode(L, json, bytes, length)) return find_fault(L, json, bytes, length);
-  if (lua_istable(L, -1)) normalise(L, json->whole);
+  if (lua_istable(L, -1)) normalise(L);
   return BX_JSON_OK;
 }

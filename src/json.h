@@ -9,11 +9,9 @@
 typedef struct bx_json {
   int encode; /* stack index or upvalue */
   int decode;
-  int whole; /* true: decoded integers are floats here and must be made integers */
 } bx_json;
 
-/* Pushes encode, decode (functions of a new private instance) and the boolean `whole`. Throws when lua-cjson is
-   missing or too old. */
+/* Pushes encode and decode (functions of a new private instance). Throws when lua-cjson is missing or too old. */
 void bx_json_open(lua_State *L);
 
 /* Encodes the value at `index` and pushes a string; true. Or pushes a message that names the place within the

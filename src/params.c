@@ -24,7 +24,7 @@ static int refuse_name(lua_State *L, const bx_method *row) {
     return 0;
   }
   for (p = row->params; p->name != NULL; p++) bx_nearest_offer(&nearest, name, p->name);
-  /* Who knows the reference writes the portal's name where Lua has a better one. */
+  /* A caller who follows the reference may use the portal's own name. */
   for (p = row->params; p->name != NULL; p++)
     if (strcmp(p->wire, name) == 0) nearest.name = p->name;
   if (strcmp(name, "fields") == 0)
@@ -62,12 +62,10 @@ int bx_params_integer(lua_State *L, int index, long long *out) {
   size_t length, i;
   switch (lua_type(L, index)) {
   case LUA_TNUMBER:
-#if BX_HAS_INTEGERS
-    if (lua_isinteger(L, index)) {
+    if (bx_isinteger(L, index)) {
       *out = (long long)lua_tointeger(L, index);
       return 1;
     }
-#endif
     n = lua_tonumber(L, index);
     if (!(n >= -9007199254740992.0 && n <= 9007199254740992.0) || floor(n) != n) return 0;
     *out = (long long)n;
@@ -193,23 +191,29 @@ static void append_name(lua_State *L, bx_buffer *body, const char *name) {
     no_memory(L);
 }
 
+static void append_open(lua_State *L, bx_buffer *body) {
+  append_name(L, body, "fields");
+  if (bx_buffer_puts(body, "{") != 0) no_memory(L);
+}
+
 int bx_params_encode(lua_State *L, const bx_json *json, const bx_method *row, int index, bx_buffer *body) {
-  const bx_param *p;
   int fields = 0, top = lua_gettop(L);
+  unsigned place; /* what stands beside "fields", then what stands in it */
   luaL_checkstack(L, 8, "parameters");
   if (!check_names(L, row, index)) return 0;
   if (bx_buffer_puts(body, "{") != 0) no_memory(L);
-  for (p = row->params; p->name != NULL; p++) {
-    lua_getfield(L, index, p->name);
-    if (!lua_isnil(L, -1) || (p->flags & BX_REQUIRED)) {
-      if ((p->flags & BX_FIELD) && fields++ == 0) {
-        append_name(L, body, "fields");
-        if (bx_buffer_puts(body, "{") != 0) no_memory(L);
+  for (place = 0; place <= BX_FIELD; place += BX_FIELD) {
+    const bx_param *p;
+    for (p = row->params; p->name != NULL; p++) {
+      if ((p->flags & BX_FIELD) != place) continue;
+      lua_getfield(L, index, p->name);
+      if (!lua_isnil(L, -1) || (p->flags & BX_REQUIRED)) {
+        if (place == BX_FIELD && fields++ == 0) append_open(L, body);
+        append_name(L, body, p->wire);
+        if (!append_value(L, json, p, top + 1, body)) return 0;
       }
-      append_name(L, body, p->wire);
-      if (!append_value(L, json, p, top + 1, body)) return 0;
+      lua_settop(L, top);
     }
-    lua_settop(L, top);
   }
   if ((row->flags & BX_CHANGES) && fields == 0) {
     lua_pushfstring(L, "nothing to change: at least one field expected beside '%s'", row->params[0].name);

@@ -14,6 +14,18 @@ typedef struct {
   size_t length;
 } view;
 
+int bx_secrets_add(bx_secrets *secrets, const char *text, size_t length) {
+  char *copy;
+  if (secrets->count == sizeof secrets->text / sizeof *secrets->text) return -1;
+  if ((copy = bx_strndup(text, length)) == NULL) return -1;
+  secrets->text[secrets->count++] = copy;
+  return 0;
+}
+
+void bx_secrets_free(bx_secrets *secrets) {
+  while (secrets->count > 0) bx_free(secrets->text[--secrets->count]);
+}
+
 static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c; }
 
 static int is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -28,7 +40,7 @@ static int hex(char c) {
   return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Whether `word` (lower case) stands at `at`, in any case. */
+/* Whether `word` stands at `at`, in any case. */
 static int stands(view t, size_t at, const char *word, size_t length) {
   size_t i;
   if (length > t.length - at) return 0;

@@ -9,11 +9,17 @@
 
 #define BX_MASK "[REDACTED]"
 
-/* Secrets known letter for letter: a webhook's code, a proxy's password. The texts belong to the caller. */
+/* Secrets known letter for letter: a webhook's code, a proxy's password. All zero is the empty list. */
 typedef struct bx_secrets {
-  const char *text[4];
+  char *text[8];
   size_t count;
 } bx_secrets;
+
+/* Adds a copy of a secret. 0, or -1 when memory or the list is full: then the secret must not be used. */
+int bx_secrets_add(bx_secrets *secrets, const char *text, size_t length);
+
+/* Frees the copies; the list is empty and usable afterwards. */
+void bx_secrets_free(bx_secrets *secrets);
 
 /* Appends the first `limit` bytes of `text` to `out`, with BX_MASK in place of
    - each of `secrets` (NULL: none), whatever the case of its letters; one of fewer than 8 bytes only

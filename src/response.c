@@ -5,6 +5,7 @@
 
 #include "catalog.h"
 #include "error.h"
+#include "mask.h"
 
 /* Where the parts of one answer are. The answer, when it is a table, is at stack index `answer`. */
 typedef struct context {
@@ -22,7 +23,7 @@ static void push_attempt(lua_State *L, const bx_transfer *t, const char *code, s
     lua_setfield(L, -2, "status");
   }
   if (code != NULL) {
-    bx_push_redacted(L, secrets, code, code_length, code_length);
+    bx_mask_push(L, secrets, code, code_length, code_length);
     lua_setfield(L, -2, "code");
   }
   lua_pushnumber(L, t->seconds[BX_TOTAL]);
@@ -36,12 +37,10 @@ static int push_failure(lua_State *L, const context *c, const bx_fault *fault) {
   return 3;
 }
 
-static bx_fault start_fault(const context *c, const char *kind, const char *reason, const char *executed) {
+static bx_fault start_fault(const context *c, bx_outcome outcome) {
   bx_fault f;
   memset(&f, 0, sizeof f);
-  f.kind = kind;
-  f.reason = reason;
-  f.executed = executed;
+  f.outcome = outcome;
   f.method = c->method;
   f.status = c->t->status;
   return f;
@@ -54,8 +53,7 @@ static void set_body(bx_fault *fault, const context *c) {
 
 /* No answer, or not all of it. */
 static int push_transport_failure(lua_State *L, const context *c) {
-  bx_failure f = bx_http_failure(&c->settings->http, c->t);
-  bx_fault fault = start_fault(c, f.kind, f.reason, f.executed);
+  bx_fault fault = start_fault(c, bx_http_failure(&c->settings->http, c->t));
   fault.message = c->t->problem;
   fault.message_length = strlen(c->t->problem);
   if (c->t->too_large) {
@@ -63,7 +61,7 @@ static int push_transport_failure(lua_State *L, const context *c) {
     fault.message = lua_pushfstring(L, "the answer is larger than max_response (%s bytes)", lua_tostring(L, -1));
     fault.message_length = strlen(fault.message);
   }
-  if (strcmp(f.kind, "protocol") == 0) set_body(&fault, c);
+  if (strcmp(fault.outcome.kind, "protocol") == 0) set_body(&fault, c);
   return push_failure(L, c, &fault);
 }
 
@@ -74,7 +72,8 @@ static const char *executed_by_status(long status) {
 }
 
 static int push_protocol_failure(lua_State *L, const context *c, const char *reason, const char *message) {
-  bx_fault fault = start_fault(c, "protocol", reason, executed_by_status(c->t->status));
+  bx_outcome outcome = {"protocol", reason, executed_by_status(c->t->status)};
+  bx_fault fault = start_fault(c, outcome);
   fault.message = message;
   fault.message_length = strlen(message);
   set_body(&fault, c);
@@ -82,7 +81,8 @@ static int push_protocol_failure(lua_State *L, const context *c, const char *rea
 }
 
 static int push_redirect_refused(lua_State *L, const context *c) {
-  bx_fault fault = start_fault(c, "auth", "redirect_refused", "no");
+  static const bx_outcome refused = {"auth", "redirect_refused", "no"};
+  bx_fault fault = start_fault(c, refused);
   fault.message = lua_pushfstring(L, "the portal answers with a redirect to %s, which is not followed",
                                   c->t->redirect != NULL ? c->t->redirect : "nowhere");
   fault.message_length = strlen(fault.message);
@@ -97,8 +97,8 @@ static const char *scalar(lua_State *L, size_t *length) {
 
 /* v2: {error, error_description}; v3: {error: {code, message, validation}}. The value of "error" is on top. */
 static int push_api_failure(lua_State *L, const context *c) {
-  bx_fault fault = start_fault(c, NULL, NULL, NULL);
-  bx_meaning meaning;
+  static const bx_outcome not_known_yet = {NULL, NULL, NULL};
+  bx_fault fault = start_fault(c, not_known_yet);
   luaL_checkstack(L, 8, "error answer");
   if (lua_istable(L, -1)) {
     int v3 = lua_gettop(L);
@@ -115,11 +115,8 @@ static int push_api_failure(lua_State *L, const context *c) {
   }
   fault.code = scalar(L, &fault.code_length);
   if (fault.code == NULL) fault.code = "";
-  meaning = bx_catalog_meaning(fault.code, fault.code_length, fault.message, fault.message_length, c->t->status);
-  fault.kind = meaning.kind;
-  fault.reason = meaning.reason;
-  fault.executed = meaning.executed;
-  if (fault.validation != 0 && strcmp(fault.reason, "unknown") == 0) fault.reason = "validation_error";
+  fault.outcome = bx_catalog_meaning(fault.code, fault.code_length, fault.message, fault.message_length, c->t->status);
+  if (fault.validation != 0 && strcmp(fault.outcome.reason, "unknown") == 0) fault.outcome.reason = "validation_error";
   return push_failure(L, c, &fault);
 }
 
@@ -157,14 +154,14 @@ static int push_success(lua_State *L, const context *c) {
 static int push_answer(lua_State *L, context *c) {
   c->answer = lua_gettop(L);
   if (!lua_istable(L, -1) || lua_rawlen(L, -1) > 0)
-    return push_protocol_failure(L, c, "bad_shape", "the answer is JSON, but no object");
+    return push_protocol_failure(L, c, "bad_shape", "the answer is JSON but not an object");
   lua_getfield(L, -1, "error");
   if (lua_toboolean(L, -1)) return push_api_failure(L, c);
   lua_pop(L, 1);
   if (c->t->status / 100 == 2) return push_success(L, c);
   lua_getfield(L, -1, "error_description");
   if (lua_isnil(L, -1))
-    return push_protocol_failure(L, c, "bad_shape", "the answer has an error's status, but says no error");
+    return push_protocol_failure(L, c, "bad_shape", "the answer has an error status but contains no error");
   lua_pop(L, 1);
   lua_pushliteral(L, "");
   return push_api_failure(L, c);

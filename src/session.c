@@ -84,7 +84,7 @@ typedef struct taken {
 
 static const char *take_seconds(lua_State *L, double *seconds) {
   lua_Number n = lua_tonumber(L, -1);
-  if (!(n > 0 && n <= BIGGEST_SECONDS)) return "a positive number of seconds, 1000000 at most, expected";
+  if (!(n > 0 && n <= BIGGEST_SECONDS)) return "a positive number of seconds expected, 1000000 at most";
   *seconds = n;
   return NULL;
 }
@@ -100,7 +100,7 @@ static const char *copy_string(lua_State *L, char **place) {
   const char *text = lua_tolstring(L, -1, &length);
   char *copy = bx_strndup(text, length);
   if (copy == NULL) return bx_settings_no_memory;
-  if (*place != NULL) bx_free(*place);
+  bx_free(*place);
   *place = copy;
   return NULL;
 }
@@ -134,14 +134,14 @@ static const char *take_verify(lua_State *L, taken *t) { return take_boolean(L, 
 static const char *take_proxy(lua_State *L, taken *t) {
   size_t length = 0;
   const char *text = lua_isboolean(L, -1) ? "" : lua_tolstring(L, -1, &length);
-  if (lua_toboolean(L, -1) && lua_isboolean(L, -1)) return "a proxy's address, or false for none, expected";
+  if (lua_toboolean(L, -1) && lua_isboolean(L, -1)) return "a proxy's address expected, or false for no proxy";
   return bx_settings_proxy(t->settings, text, length);
 }
 
 static const char *take_user_agent(lua_State *L, taken *t) {
   size_t length;
   const char *text = lua_tolstring(L, -1, &length);
-  if (!bx_settings_printable(text, length)) return "printable text, not empty, expected";
+  if (!bx_settings_printable(text, length)) return "non-empty printable text expected";
   return copy_string(L, &t->settings->http.user_agent);
 }
 
@@ -153,7 +153,7 @@ static const char *take_headers(lua_State *L, taken *t) {
     size_t name_length, value_length;
     const char *name, *value;
     if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING) {
-      problem = "header names and values, all strings, expected";
+      problem = "header names and values must all be strings";
       break;
     }
     name = lua_tolstring(L, -2, &name_length);
@@ -169,13 +169,13 @@ static const char *take_insecure_http(lua_State *L, taken *t) { return take_bool
 
 static const char *take_retry(lua_State *L, taken *t) { return take_boolean(L, &t->retry); }
 
-/* Comes last, because it needs to know insecure_http. */
 static const char *take_webhook(lua_State *L, taken *t) {
   size_t length;
   const char *text = lua_tolstring(L, -1, &length);
   return bx_settings_webhook(t->settings, text, length, t->insecure_http);
 }
 
+/* In the order in which they are taken: the webhook after insecure_http, which it needs. */
 static const struct option {
   const char *name;
   int type;

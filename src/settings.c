@@ -12,25 +12,32 @@ const char bx_settings_no_memory[] = "not enough memory";
 static const char a_webhook[] = "the address of an inbound webhook expected, like "
                                 "https://acme.bitrix24.com/rest/<user>/<code>/, without a method's name";
 
+static int add_header(bx_settings *settings, const char *line) {
+  struct curl_slist *longer = curl_slist_append(settings->http.headers, line);
+  if (longer == NULL) return -1;
+  settings->http.headers = longer;
+  return 0;
+}
+
 int bx_settings_init(bx_settings *settings) {
   static const char agent[] = "bitrix-lua/" BX_VERSION;
+  /* "Expect:" switches off the wait for "100 Continue" that libcurl asks for before large bodies. */
+  static const char *const lines[] = {"Content-Type: application/json", "Accept: application/json", "Expect:"};
+  size_t i;
   memset(settings, 0, sizeof *settings);
   settings->http.timeout = 70;
   settings->http.connect_timeout = 5;
   settings->http.max_response = (size_t)64 << 20;
   settings->http.verify = 1;
+  for (i = 0; i < sizeof lines / sizeof *lines; i++)
+    if (add_header(settings, lines[i]) != 0) return -1;
   settings->http.user_agent = bx_strndup(agent, sizeof agent - 1);
   return settings->http.user_agent != NULL ? 0 : -1;
 }
 
 static void set_text(char **place, char *text) {
-  if (*place != NULL) bx_free(*place);
+  bx_free(*place);
   *place = text;
-}
-
-static void add_secret(bx_settings *settings, const char *text) {
-  if (settings->secrets.count < sizeof settings->secrets.text / sizeof *settings->secrets.text)
-    settings->secrets.text[settings->secrets.count++] = text;
 }
 
 static int is_loopback(const char *host) {
@@ -54,36 +61,34 @@ static const char *find_code(const char *path, size_t *length) {
   return *p == '\0' || strcmp(p, "/") == 0 ? code : NULL;
 }
 
-/* What of the parsed address a webhook may have; sets `code` and `place`. */
+/* What of the parsed address a webhook may have; sets `place`, adds the code to the secrets. */
 static const char *take_webhook(bx_settings *settings, CURLU *url, int insecure_http) {
+  static const CURLUPart refused[] = {CURLUPART_USER, CURLUPART_QUERY, CURLUPART_FRAGMENT};
   char *scheme = NULL, *host = NULL, *port = NULL, *path = NULL, *extra = NULL;
   const char *problem = a_webhook, *code;
-  size_t length = 0;
+  size_t length = 0, i;
   bx_buffer place = {NULL, 0, 0};
-  if (curl_url_get(url, CURLUPART_USER, &extra, 0) == CURLUE_OK ||
-      curl_url_get(url, CURLUPART_QUERY, &extra, 0) == CURLUE_OK ||
-      curl_url_get(url, CURLUPART_FRAGMENT, &extra, 0) == CURLUE_OK)
-    goto out;
+  for (i = 0; i < sizeof refused / sizeof *refused && extra == NULL; i++)
+    if (curl_url_get(url, refused[i], &extra, 0) == CURLUE_OUT_OF_MEMORY) problem = bx_settings_no_memory;
+  if (extra != NULL || problem == bx_settings_no_memory) goto out;
   problem = bx_settings_no_memory;
   if (curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK ||
       curl_url_get(url, CURLUPART_HOST, &host, 0) != CURLUE_OK ||
       curl_url_get(url, CURLUPART_PATH, &path, 0) != CURLUE_OK)
     goto out;
-  curl_url_get(url, CURLUPART_PORT, &port, 0);
+  if (curl_url_get(url, CURLUPART_PORT, &port, 0) == CURLUE_OUT_OF_MEMORY) goto out;
   problem = a_webhook;
   if (strcmp(scheme, "https") != 0 && strcmp(scheme, "http") != 0) goto out;
   if ((code = find_code(path, &length)) == NULL) goto out;
   problem = "https expected; plain http is for this machine's own addresses, or with insecure_http = true";
   if (strcmp(scheme, "http") == 0 && !insecure_http && !is_loopback(host)) goto out;
   problem = bx_settings_no_memory;
-  set_text(&settings->code, bx_strndup(code, length));
-  if (settings->code == NULL) goto out;
+  if (bx_secrets_add(&settings->secrets, code, length) != 0) goto out;
   if (bx_buffer_puts(&place, scheme) != 0 || bx_buffer_puts(&place, "://") != 0 || bx_buffer_puts(&place, host) != 0)
     goto out;
   if (port != NULL && (bx_buffer_puts(&place, ":") != 0 || bx_buffer_puts(&place, port) != 0)) goto out;
   set_text(&settings->place, bx_strndup(place.data, place.length));
   if (settings->place == NULL) goto out;
-  add_secret(settings, settings->code);
   problem = NULL;
 out:
   curl_free(scheme);
@@ -133,9 +138,7 @@ const char *bx_settings_proxy(bx_settings *settings, const char *text, size_t le
   at = strrchr(start, '@');
   colon = at != NULL ? memchr(start, ':', (size_t)(at - start)) : NULL;
   if (colon == NULL) return NULL;
-  set_text(&settings->proxy_password, bx_strndup(colon + 1, (size_t)(at - colon - 1)));
-  if (settings->proxy_password == NULL) return bx_settings_no_memory;
-  add_secret(settings, settings->proxy_password);
+  if (bx_secrets_add(&settings->secrets, colon + 1, (size_t)(at - colon - 1)) != 0) return bx_settings_no_memory;
   return NULL;
 }
 
@@ -145,7 +148,7 @@ const char *bx_settings_header(bx_settings *settings, const char *name, size_t n
                                      "Accept",       "Accept-Encoding", "Connection",        "User-Agent"};
   static const char token[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`|~";
   bx_buffer line = {NULL, 0, 0};
-  struct curl_slist *longer = NULL;
+  int added = -1;
   size_t i;
   if (name_length == 0 || strspn(name, token) != name_length) return "a header's name expected";
   if (!bx_settings_printable(value, value_length)) return "a header's value expected: printable and not empty";
@@ -155,11 +158,9 @@ const char *bx_settings_header(bx_settings *settings, const char *name, size_t n
                                                  : "the client sets this header";
   if (bx_buffer_append(&line, name, name_length) == 0 && bx_buffer_puts(&line, ": ") == 0 &&
       bx_buffer_append(&line, value, value_length) == 0 && bx_buffer_append(&line, "", 1) == 0)
-    longer = curl_slist_append(settings->http.headers, line.data);
+    added = add_header(settings, line.data);
   bx_buffer_free(&line);
-  if (longer == NULL) return bx_settings_no_memory;
-  settings->http.headers = longer;
-  return NULL;
+  return added == 0 ? NULL : bx_settings_no_memory;
 }
 
 int bx_settings_printable(const char *text, size_t length) {
@@ -177,7 +178,5 @@ void bx_settings_free(bx_settings *settings) {
   set_text(&settings->http.proxy, NULL);
   set_text(&settings->base, NULL);
   set_text(&settings->place, NULL);
-  set_text(&settings->code, NULL);
-  set_text(&settings->proxy_password, NULL);
-  settings->secrets.count = 0;
+  bx_secrets_free(&settings->secrets);
 }

@@ -10,14 +10,12 @@ typedef struct bx_settings {
   bx_http_settings http;
   char *base;  /* "https://acme.bitrix24.com/rest/1/code/" */
   char *place; /* "https://acme.bitrix24.com": what may be shown of it */
-  char *code;  /* the webhook's secret */
-  char *proxy_password;
-  bx_secrets secrets; /* points to the secrets above */
+  bx_secrets secrets;
 } bx_settings;
 
 extern const char bx_settings_no_memory[];
 
-/* The defaults of DESIGN, "Transport promises". 0, or -1 when memory ran out. */
+/* The defaults of the README's table of options. 0, or -1 when memory ran out. */
 int bx_settings_init(bx_settings *settings);
 
 /* Takes a webhook's address: white space around it goes, a slash is added at its end. NULL, or what was expected

@@ -6,6 +6,7 @@ local scrum = require "bitrix.scrum"
 
 local _M = {}
 
+local methods = core.methods()
 local ENVIRONMENT = "BITRIX24_WEBHOOK_URL"
 
 -- What a client is inside: { session = bitrix.core's session, policy = { deadline = seconds, retry = boolean } }.
@@ -36,11 +37,11 @@ local function open(state, options)
     for name, value in pairs(options) do complete[name] = value end
     options = complete
   end
-  local session, policy = core.session(options)
+  local session, policy_or_problem = core.session(options)
   if not session then
-    return nil, webhook and policy:gsub("option 'webhook'", ENVIRONMENT) or policy
+    return nil, webhook and policy_or_problem:gsub("option 'webhook'", ENVIRONMENT) or policy_or_problem
   end
-  state.session, state.policy = session, policy
+  state.session, state.policy = session, policy_or_problem
   return true
 end
 
@@ -75,7 +76,7 @@ end
 --- The catalog's methods as functions in tables, by the name of their space: { scrum = { backlog_add = ... } }.
 local function add_spaces(target, state, finish)
   local numbers = {}
-  for number, row in ipairs(core.methods()) do
+  for number, row in ipairs(methods) do
     numbers[row.name] = number
     local space = target[row.space] or {}
     target[row.space] = space

@@ -19,7 +19,7 @@ end)
 -- - `webhook` (string) the inbound webhook's address, https://portal/rest/1/code/; default: the environment's
 --   BITRIX24_WEBHOOK_URL
 -- - `timeout` (seconds, 70) for one attempt, from its start to the end of the answer
--- - `connect_timeout` (seconds, 5) until the connection stands, TLS included
+-- - `connect_timeout` (seconds, 5) until the connection is established, TLS included
 -- - `deadline` (seconds, 180) for a whole call with all that it waits for
 -- - `max_response` (bytes, 64 MiB) a larger answer is an error `too_large`
 -- - `ca_file` (path of PEM certificates; libcurl's own)
@@ -57,7 +57,7 @@ end)
 -- @tparam[opt] string what a kind or a reason that it must have
 -- @treturn boolean
 
---- A copy of a text or table in which credentials are blotted out, for logs.
+--- A copy of a text or table in which credentials are masked, for logs.
 -- Knows webhook addresses, `auth`, `access_token`, `client_secret` and their like in queries, forms, JSON and as keys.
 -- @function redact
 -- @param value a string or a table; other values come back as they are

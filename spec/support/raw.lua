@@ -4,18 +4,7 @@ local raw = {}
 --- @tparam string mode see raw_server.lua
 -- @treturn table { port = integer, stop = function() }
 function raw.start(mode)
-  local script = package.searchpath and package.searchpath("support.raw_server", package.path)
-  if not script then
-    for pattern in package.path:gmatch("[^;]+") do
-      local path = pattern:gsub("%?", "support/raw_server")
-      local file = io.open(path)
-      if file then
-        file:close()
-        script = path
-        break
-      end
-    end
-  end
+  local script = "spec/support/raw_server.lua"
   -- popen gives one direction: the port comes back through a named pipe.
   local name = os.tmpname()
   os.remove(name)

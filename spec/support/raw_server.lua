@@ -1,8 +1,8 @@
 --- A TCP server that misbehaves below HTTP, for what the emulator, being a web server, cannot do.
 -- A process of its own: `lua raw_server.lua MODE` prints its port and serves until its stdin is closed.
 --
--- Modes: "reset" resets each connection at once; "silent" accepts and says nothing; "speak:TEXT" reads a request and
--- answers TEXT (with \r, \n and \0 written out) and closes.
+-- Modes: "reset" resets each connection at its first byte; "silent" accepts and says nothing; "speak:TEXT" reads a
+-- request and answers TEXT (with \r, \n and \0 written out) and closes; "trickle" answers a byte each 50 ms.
 local socket = require "socket"
 
 local mode = arg[1]
@@ -15,12 +15,14 @@ io.stdout:flush()
 
 -- The owner's end of stdin is a pipe; luasocket can wait for it beside the sockets.
 local stdin = { getfd = function() return 0 end, dirty = function() return false end }
-local silent = {}
+local kept = {}
 while true do
   local ready = socket.select({ stdin, server }, nil)
   if ready[stdin] then break end
   local connection = server:accept()
   if connection and mode == "reset" then
+    connection:settimeout(2)
+    connection:receive(1)
     connection:setoption("linger", { on = true, timeout = 0 })
     connection:close()
   elseif connection and speech then
@@ -33,7 +35,13 @@ while true do
     connection:receive(length)
     connection:send(speech)
     connection:close()
+  elseif connection and mode == "trickle" then
+    local text = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n" .. (" "):rep(100)
+    for i = 1, #text do
+      if not connection:send(text:sub(i, i)) or socket.select({ stdin }, nil, 0.05)[stdin] then break end
+    end
+    connection:close()
   else
-    silent[#silent + 1] = connection
+    kept[#kept + 1] = connection -- luacheck: ignore
   end
 end

@@ -1,0 +1,17 @@
+/* redact.c for Lua: strings and copies of tables in which secrets are masked. */
+#ifndef BX_MASK_H
+#define BX_MASK_H
+
+#include "compat.h"
+#include "redact.h"
+
+/* Makes the metatable that the others need. Pushes nothing. May throw (memory). */
+void bx_mask_open(lua_State *L);
+
+/* Pushes the first `limit` bytes of a text with the secrets masked. May throw (memory); nothing leaks then. */
+void bx_mask_push(lua_State *L, const bx_secrets *secrets, const char *text, size_t length, size_t limit);
+
+/* Lua: redact(value) → the string, or a copy of the table, with credentials masked. */
+int bx_mask_redact(lua_State *L);
+
+#endif
