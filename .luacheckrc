@@ -3,7 +3,7 @@ std = "max"
 max_line_length = 120
 exclude_files = { "build" }
 
-files["spec"] = { std = "max+busted" }
+files["spec"] = { std = "max+busted", max_line_length = 140 }
 -- What runs inside nginx.
 files["lua/bitrix/portal"] = { std = "max+ngx_lua" }
 files["lua/bitrix/portal.lua"] = { std = "max+ngx_lua" }
