@@ -55,15 +55,17 @@ describe("the directory", function()
   end)
   it("is in TMPDIR", function()
     local parent = support.run("mktemp -d '/tmp/bitrix portal XXXXXX'"):gsub("%s+$", "")
+    finally(function() support.run("rm -rf " .. support.quote(parent)) end)
     local text = support.run("TMPDIR=" .. support.quote(parent) .. "; export TMPDIR; " .. support.lua_command [[
       local p = require("bitrix.portal").start { tls = true }
+      io.stdout:setvbuf("no")
       print(p.directory)
       os.execute("curl -s " .. p.webhook .. "server.time")
       p:stop()
     ]])
     assert.equal(parent .. "/", text:sub(1, #parent + 1))
     assert.matches('{"result":', text)
-    assert.equal(0, select(2, support.run("rmdir " .. support.quote(parent))))
+    assert.equal("", (support.run("ls -A " .. support.quote(parent))))
   end)
 end)
 
@@ -105,8 +107,7 @@ end)
 
 describe("nginx", function()
   it("inherits nothing of its owner's files and environment", function()
-    local text = support.run("SECRET_OF_MINE=1; export SECRET_OF_MINE; exec 7</etc/passwd 33</etc/passwd; " ..
-      support.lua_command [[
+    local script = support.lua_command [[
       local first = require("bitrix.portal").start()
       local mine = io.open("/etc/hostname")
       local p = require("bitrix.portal").start()
@@ -114,7 +115,9 @@ describe("nginx", function()
       os.execute("ls -l /proc/" .. pid .. "/fd; tr '\\0' '\\n' </proc/" .. pid .. "/environ")
       p:stop()
       first:stop()
-    ]])
+    ]]
+    local text = support.run("bash -c " .. support.quote(
+      "export SECRET_OF_MINE=1; exec 7</etc/passwd 33</etc/passwd; " .. script))
     assert.matches("/journal", text)
     assert.not_matches("/etc/", text)
     assert.not_matches("pipe:", text)
@@ -129,11 +132,19 @@ describe("nginx", function()
     p:stop()
     assert.same({}, support.processes(p.directory))
   end)
+  it("that was killed is no hindrance for stop", function()
+    local p = portal.start()
+    support.run("kill -9 $(cat " .. p.directory .. "/nginx.pid)")
+    assert.equal(7, support.curl(p.webhook .. "profile").exit)
+    p:stop()
+    assert.is_true(gone(p.directory))
+  end)
   it("that is missing is named with its packages", function()
-    local text = support.run("mkdir -p /tmp/no-nginx.$$; PATH=/tmp/no-nginx.$$; " .. support.lua_command [[
-      require("bitrix.portal.shell").capture = function() return "" end
+    local text = support.run(support.lua_command [[
+      -- As if the search had found a program that cannot run Lua, and nothing else.
+      require("bitrix.portal.shell").capture = function() return "path: /bin/nginx\nnginx version: nginx/1.22.1\n" end
       print(pcall(require("bitrix.portal").start))
-    ]] .. "; /bin/rmdir /tmp/no-nginx.$$")
+    ]])
     assert.matches("nginx%-light libnginx%-mod%-http%-lua", text)
   end)
 end)

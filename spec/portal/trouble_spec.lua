@@ -1,4 +1,4 @@
--- Scripted faults over real sockets: what fault.lua plans, server.lua and system.lua do.
+-- Scripted faults over real sockets: what fault.lua plans, sender.lua and system.lua do.
 
 local dkjson = require "dkjson"
 local portal = require "bitrix.portal"
@@ -90,6 +90,15 @@ describe("a rule", function()
   it("sends deep bodies", function()
     p:script { { depth = 100000 } }
     assert.equal('{"result":' .. ("["):rep(100000) .. ("]"):rep(100000) .. "}", profile().body)
+  end)
+  it("holds up nobody else", function()
+    p:script { { delay = 1 } }
+    local slow = io.popen(("curl -s %sprofile"):format(p.webhook))
+    assert.is_true(support.eventually(function() return #p:journal() == 1 end))
+    local seconds = support.run(("curl -s -o /dev/null -w '%%{time_total}' %sprofile"):format(p.webhook))
+    assert.is_true(tonumber(seconds) < 0.5)
+    assert.matches('"result"', slow:read("*a"))
+    slow:close()
   end)
   it("compresses for those who take it", function()
     p:script { { gzip = true }, { gzip = true } }

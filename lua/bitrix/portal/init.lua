@@ -112,9 +112,9 @@ end
 -- @tparam[opt] table options all optional:
 --   `port` (integer; default 0: a free one), `tls` (boolean, default false: also listen with TLS on a port of its own),
 --   `secret` (string; default: 16 random letters and digits), `user` (integer, the webhook's user; default 1),
---   `users` (list of ids or of `{ id =, admin = }`; default 1 and 6), `groups` (list of `{ id =, scrum = (default true),
---   members = (list of user ids; default everybody), backlog = { id =, createdBy =, modifiedBy =, items = } }`; the
---   default groups are in doc/emulator.md)
+--   `users` (list of ids or of `{ id =, admin = }`; default 1 and 6), `groups` (list of `{ id =, scrum =, members =,
+--   backlog = { id =, createdBy =, modifiedBy =, items = } }`; `scrum` is true unless said otherwise, `members` a list
+--   of user ids, nil: everybody; the default groups are in doc/emulator.md)
 -- @treturn table the portal: `port`, `url`, `webhook`, `secret`; with `tls` also `tls_port`, `tls_url`, `tls_webhook`,
 --   `ca_file`; methods below
 function M.start(options)

@@ -1,21 +1,16 @@
--- The emulator inside nginx: takes a request apart, lets rest.lua answer it, lets fault.lua spoil the answer, writes
--- the journal, sends. The only file that knows ngx; it has no rules of its own.
+-- The emulator inside nginx: receives a request, lets rest.lua answer it, lets fault.lua spoil the answer, writes the
+-- journal, lets sender.lua send. Has no rules of its own.
 
 local domain = require "bitrix.portal.domain"
 local fault = require "bitrix.portal.fault"
 local json = require "bitrix.portal.json"
 local request = require "bitrix.portal.request"
 local rest = require "bitrix.portal.rest"
+local sender = require "bitrix.portal.sender"
 local system = require "bitrix.portal.system"
 
 local ngx = ngx
-local CHUNK = 65536
--- Flushing waits until the client has taken the bytes; without it a huge body would pile up in nginx's memory.
-local FLUSH_EVERY = 16
 local HEARTBEAT = 0.25
--- HTTP/2: bytes of a frame's head, and of the longest body in one (nginx's http2_chunk_size).
-local FRAME_HEAD, FRAME = 9, 8192
-local LOOK_AGAIN, MOST_LOOKS = 0.01, 1000
 
 local M = {}
 
@@ -170,71 +165,6 @@ local function report(entry, started)
   system.send(events, "request " .. hide(line):gsub("%c", "?"):sub(1, 1000) .. "\n")
 end
 
-local function print_body(body, send)
-  local left = send or math.huge
-  local function put(text)
-    text = #text > left and text:sub(1, left) or text
-    left = left - #text
-    return text == "" or ngx.print(text)
-  end
-  put(body.head)
-  local filler = body.filler
-  local chunk = ("a"):rep(math.min(filler, CHUNK))
-  local count = 0
-  while filler > 0 and left > 0 do
-    if not put(filler < #chunk and chunk:sub(1, filler) or chunk) then
-      return
-    end
-    filler = filler - #chunk
-    count = count + 1
-    if count % FLUSH_EVERY == 0 and not ngx.flush(true) then
-      return
-    end
-  end
-  put(body.tail)
-end
-
--- Waits until a client has so many bytes of the body, but not for ever: it may have stopped reading.
-local function wait_until_sent(bytes)
-  ngx.flush(true)
-  if ngx.req.http_version() < 2 then
-    return
-  end
-  -- ngx.flush does not wait for HTTP/2's windows. nginx's count has the frames' heads in it, whose number is not known
-  -- exactly, so the count must also have come to rest.
-  local least = bytes + FRAME_HEAD * math.ceil(bytes / FRAME)
-  local before
-  for _ = 1, MOST_LOOKS do
-    local sent = tonumber(ngx.var.body_bytes_sent)
-    if sent >= least and sent == before then
-      return
-    end
-    before = sent
-    ngx.sleep(LOOK_AGAIN)
-  end
-end
-
-local function drop(how)
-  system[how](tonumber(ngx.var.server_port), tonumber(ngx.var.remote_port))
-  ngx.exit(444)
-end
-
-local function send(plan)
-  ngx.status = plan.status
-  for _, header in ipairs(plan.headers) do
-    ngx.header[header[1]] = header[2]
-  end
-  if not plan.chunked and not plan.gzip then
-    ngx.header["Content-Length"] = plan.length
-  end
-  ngx.send_headers()
-  print_body(plan.body, plan.send)
-  if plan.send and plan.send < plan.length then
-    wait_until_sent(plan.send)
-    drop("finish")
-  end
-end
-
 local function real_answer(address, params)
   if not address then
     return { status = 404, body = "<html><head><title>404 Not Found</title></head><body>404 Not Found</body></html>\n" }
@@ -262,7 +192,7 @@ function M.answer()
   end
   if plan.drop then
     report(entry, started)
-    return drop(plan.drop == "reset" and "reset" or "finish")
+    return sender.drop(plan.drop)
   end
   if plan.gzip then
     -- nginx compresses by location, and nothing but an address survives the way to another one.
@@ -270,7 +200,7 @@ function M.answer()
     waiting[waiting_last] = { plan = plan, entry = entry, started = started }
     return ngx.exec("/bitrix-portal/gzip", "n=" .. waiting_last)
   end
-  send(plan)
+  sender.send(plan)
   report(entry, started)
 end
 
@@ -279,7 +209,7 @@ function M.answer_compressed()
   local number = tonumber(ngx.var.arg_n)
   local held = waiting[number]
   waiting[number] = nil
-  send(held.plan)
+  sender.send(held.plan)
   report(held.entry, held.started)
 end
 

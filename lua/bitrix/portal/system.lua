@@ -10,6 +10,8 @@ int getpeername(int fd, bitrix_sockaddr *address, uint32_t *length);
 int getsockname(int fd, bitrix_sockaddr *address, uint32_t *length);
 int connect(int fd, const bitrix_sockaddr *address, uint32_t length);
 int shutdown(int fd, int how);
+int getsockopt(int fd, int level, int name, void *value, uint32_t *length);
+typedef struct { uint8_t bytes[8]; uint32_t words[24]; uint64_t pacing[2]; uint64_t bytes_acked; } bitrix_tcp_info;
 int open(const char *path, int flags, ...);
 int close(int fd);
 intptr_t write(int fd, const void *bytes, size_t count);
@@ -24,6 +26,7 @@ local M = {}
 local C = ffi.C
 local AF_INET = 2
 local SHUT_WR = 1
+local IPPROTO_TCP, TCP_INFO = 6, 11
 local O_WRONLY, O_NONBLOCK = 1, 0x800
 local POLLERR = 8
 -- nginx's worker_connections and a few files.
@@ -60,6 +63,17 @@ function M.reset(local_port, remote_port)
   local fd = find(local_port, remote_port)
   -- connect() to AF_UNSPEC (family 0) makes Linux send RST at once and leaves the descriptor to nginx to close.
   return fd and C.connect(fd, ffi.new("bitrix_sockaddr"), 16) == 0
+end
+
+--- How many bytes of a connection the client's system has received; nil when the connection is gone.
+function M.acknowledged(local_port, remote_port)
+  local fd = find(local_port, remote_port)
+  local info = ffi.new("bitrix_tcp_info")
+  local length = ffi.new("uint32_t[1]", ffi.sizeof(info))
+  if not fd or C.getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, length) ~= 0 then
+    return nil
+  end
+  return tonumber(info.bytes_acked)
 end
 
 --- Opens a named pipe for writing without ever waiting for its reader.
