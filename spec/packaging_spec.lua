@@ -53,7 +53,7 @@ local function assert_example_runs(tree, lua)
   end
 end
 
-describe("packaging #packaging", function()
+describe("packaging #once", function()
   lazy_setup(function()
     root = run("mktemp -d"):gsub("\n", "")
     copy = root .. "/copy"

@@ -37,6 +37,8 @@ test luarocks                                                       cmd:luarocks
 test valgrind                                                       cmd:valgrind
 test curl                                                           cmd:curl
 test git                                                            cmd:git
+test nodejs                                                         cmd:node
+test npm                                                            cmd:npm
 ROWS
   # The interpreter asked for, and its headers.
   case ${lua##*/} in

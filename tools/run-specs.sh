@@ -31,8 +31,8 @@ for id in "$@"; do
   elif ! $make all BUILD="$build" LUA="$lua" ${BUILD_FLAGS-}; then
     why="did not build"
   else
-    # What the specs tagged #packaging do is the same whoever runs them, and takes long: once, on Lua 5.4.
-    not=--exclude-tags=packaging note=' (without #packaging: that runs in make test, on Lua 5.4)'
+    # What the specs tagged #once do is the same whoever runs them, and takes long: once, on Lua 5.4.
+    not=--exclude-tags=once note=' (without #once: that runs in make test, on Lua 5.4)'
     if [ "$id" = 5.4 ] && [ "$build" = build ]; then not='' note=''; fi
     run=$lua
     [ -z "${LUA_BIN-}" ] || run=$here/$LUA_BIN/$lua

@@ -1,0 +1,37 @@
+-- The emulated portal is a portal to others, too: the official JavaScript SDK, and the reference's own curl command lines.
+local json = require "dkjson"
+
+-- The SDK comes from npm, into build/: a dependency of this spec alone.
+local function install()
+  return os.execute([[
+    mkdir -p build/interop && cd build/interop &&
+    cp ../../spec/interop/package.json ../../spec/interop/b24jssdk.mjs . &&
+    { [ -d node_modules/@bitrix24/b24jssdk ] ||
+      npm install --silent --no-audit --no-fund --no-package-lock >install.log 2>&1 || { cat install.log >&2; exit 1; }; }]])
+end
+
+describe("interop #once", function()
+  local portal
+
+  before_each(function() portal = require("bitrix.portal").start{ tls = true } end)
+  after_each(function() portal:stop() end)
+
+  it("the official JavaScript SDK calls, fails, batches and lists over TLS", function()
+    local installed = install()
+    assert.is_true(installed == true or installed == 0, "npm install")
+    local pipe = io.popen(("cd build/interop && env -u LD_PRELOAD NODE_EXTRA_CA_CERTS=%q timeout 100 node b24jssdk.mjs %q 2>&1"):format(
+      portal.ca_file, portal.tls_webhook))
+    local output = pipe:read("*a")
+    pipe:close()
+    local seen = json.decode(output:match("SEEN ([^\n]*)"))
+    assert.is_table(seen, output)
+    assert.equal(125, seen.backlog.groupId)
+    assert.equal(6, seen.backlog.createdBy)
+    assert.truthy(table.concat(seen.error, "\n"):find("Backlog already added", 1, true))
+    assert.equal("A&B=C+D 100% Ёж 0", seen.batch.epic0.name)
+    assert.same(seen.batch.epic0.id, seen.batch.first.id)
+    assert.truthy(seen.batch.refused.failed[1]:find("Epic not found", 1, true))
+    assert.equal(120, seen.listed)
+    assert.equal(120, seen.fetched)
+  end)
+end)
