@@ -176,7 +176,7 @@ $(oom): $(oom_sources) $(sources) $(wildcard src/*.h spec/oom/*.h) Makefile | $(
 .PHONY: bench
 bench: ## CPU instructions and calls a second of one backlog_add beside bare libcurl and other clients
 	@$(submake) all
-	@eval "$$(tools/env.sh '$(dir)')" && LUA='$(LUA)' BITRIX_BUILD='$(dir)' bench/run
+	@eval "$$(tools/env.sh '$(dir)')" && MAKE='$(submake)' LUA='$(LUA)' BITRIX_BUILD='$(dir)' bench/run
 
 # --- installation -------------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ local easy = curl.easy_init()
 easy:setopt(curl.OPT_HTTPHEADER, { "Content-Type: application/json", "Accept: application/json", "Expect:" })
 easy:setopt(curl.OPT_ACCEPT_ENCODING, "gzip")
 easy:setopt(curl.OPT_NOSIGNAL, 1)
-easy:setopt(curl.OPT_WRITEFUNCTION, function(_, bytes)
+easy:setopt(curl.OPT_WRITEFUNCTION, function(bytes)
   chunks[#chunks + 1] = bytes
   return #bytes
 end)

@@ -40,6 +40,42 @@ static size_t on_answer(char *bytes, size_t size, size_t count, void *user) {
   return t->too_large ? 0 : length;
 }
 
+/* How the body is sent. libcurl repeats a request by itself on a new connection when a kept one dies before the answer
+   comes, although the portal may have run the call. There are two ways to stop it. */
+#if LIBCURL_VERSION_NUM >= 0x075000 && !defined(BX_BODY_BY_CALLBACK)
+
+/* libcurl asks before each request that it is about to send, so also before it sends one again. */
+static int on_request(void *user, char *there, char *here, int there_port, int here_port) {
+  bx_http *http = user;
+  long sent = 0;
+  (void)there, (void)here, (void)there_port, (void)here_port;
+  if (http->requests++ == 0) return CURL_PREREQFUNC_OK;
+  curl_easy_getinfo(http->easy, CURLINFO_REQUEST_SIZE, &sent);
+  return sent == 0 ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
+}
+
+static CURLcode set_sender(bx_http *http) {
+  CURLcode code = curl_easy_setopt(http->easy, CURLOPT_PREREQFUNCTION, on_request);
+  return code == CURLE_OK ? curl_easy_setopt(http->easy, CURLOPT_PREREQDATA, http) : code;
+}
+
+static CURLcode set_body(bx_http *http, bx_transfer *t) {
+  http->requests = 0;
+  return curl_easy_setopt(http->easy, CURLOPT_POSTFIELDS, t->body.data);
+}
+
+static void take_sent(bx_http *http, bx_transfer *t) {
+  curl_off_t sent = 0;
+  curl_easy_getinfo(http->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
+  t->sent = (size_t)sent;
+  if (t->result != CURLE_ABORTED_BY_CALLBACK) return;
+  t->result = CURLE_SEND_FAIL_REWIND;
+  t->sent = t->body.length; /* libcurl counts the request that it was not allowed to send */
+}
+
+#else
+
+/* Before libcurl 7.80: the body comes from a callback, in a packet of its own, and cannot be had a second time. */
 static size_t on_send(char *room, size_t size, size_t count, void *user) {
   bx_transfer *t = user;
   size_t length = t->body.length - t->sent;
@@ -49,12 +85,24 @@ static size_t on_send(char *room, size_t size, size_t count, void *user) {
   return length;
 }
 
-/* Rewinding is asked for only to send the body a second time, after a connection died under the first: the
-   portal may have run that one. Refused, it ends the transfer with CURLE_SEND_FAIL_REWIND. */
 static int on_rewind(void *user, curl_off_t offset, int origin) {
   const bx_transfer *t = user;
   return t->sent == 0 && offset == 0 && origin == SEEK_SET ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL;
 }
+
+static CURLcode set_sender(bx_http *http) {
+  CURLcode code = curl_easy_setopt(http->easy, CURLOPT_READFUNCTION, on_send);
+  return code == CURLE_OK ? curl_easy_setopt(http->easy, CURLOPT_SEEKFUNCTION, on_rewind) : code;
+}
+
+static CURLcode set_body(bx_http *http, bx_transfer *t) {
+  CURLcode code = curl_easy_setopt(http->easy, CURLOPT_READDATA, t);
+  return code == CURLE_OK ? curl_easy_setopt(http->easy, CURLOPT_SEEKDATA, t) : code;
+}
+
+static void take_sent(bx_http *http, bx_transfer *t) { (void)http, (void)t; }
+
+#endif
 
 /* With a default CApath, which Debian's libcurl has, each new TLS connection parses the CA bundle anew, 40 ms of
    CPU; without it libcurl keeps the parsed bundle. It may go only where a CA file remains. */
@@ -79,8 +127,6 @@ static CURLcode set_options(bx_http *http, const bx_http_settings *settings) {
   SET(CURLOPT_USERAGENT, settings->user_agent);
   SET(CURLOPT_POST, 1L);
   SET(CURLOPT_WRITEFUNCTION, on_answer);
-  SET(CURLOPT_READFUNCTION, on_send);
-  SET(CURLOPT_SEEKFUNCTION, on_rewind);
   SET(CURLOPT_NOSIGNAL, 1L);
   SET(CURLOPT_NOPROGRESS, 1L);
   SET(CURLOPT_FOLLOWLOCATION, 0L);
@@ -98,6 +144,7 @@ static CURLcode set_options(bx_http *http, const bx_http_settings *settings) {
   if (has_ca_file(settings)) SET(CURLOPT_CAPATH, NULL);
   if (settings->proxy != NULL) SET(CURLOPT_PROXY, settings->proxy);
 #undef SET
+  if (code == CURLE_OK) code = set_sender(http);
   /* A libcurl that was built without zlib refuses this one; answers then come as they are. */
   if (code == CURLE_OK && curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip") == CURLE_OUT_OF_MEMORY)
     code = CURLE_OUT_OF_MEMORY;
@@ -112,6 +159,22 @@ static CURLcode open_handle(bx_http *http, const bx_http_settings *settings) {
   http->easy = curl_easy_init();
   if (http->easy != NULL) code = set_options(http, settings);
   if (code != CURLE_OK) bx_http_close(http);
+  return code;
+}
+
+/* A fifth of what libcurl does for a small request is parsing its address, mostly the same as the last time. */
+static CURLcode set_url(bx_http *http, const bx_buffer *url) {
+  CURLcode code;
+  CURLUcode parsed;
+  if (http->asked.length == url->length && memcmp(http->asked.data, url->data, url->length) == 0) return CURLE_OK;
+  http->asked.length = 0;
+  if (http->url == NULL && (http->url = curl_url()) == NULL) return CURLE_OUT_OF_MEMORY;
+  parsed = curl_url_set(http->url, CURLUPART_URL, url->data, 0);
+  if (parsed != CURLUE_OK) return parsed == CURLUE_OUT_OF_MEMORY ? CURLE_OUT_OF_MEMORY : CURLE_URL_MALFORMAT;
+  /* The text as well: libcurl would print its own, and say "No URL set" if it has no memory for that. */
+  code = curl_easy_setopt(http->easy, CURLOPT_URL, url->data);
+  if (code == CURLE_OK) code = curl_easy_setopt(http->easy, CURLOPT_CURLU, http->url);
+  if (code == CURLE_OK && bx_buffer_append(&http->asked, url->data, url->length) != 0) code = CURLE_OUT_OF_MEMORY;
   return code;
 }
 
@@ -131,7 +194,11 @@ static void take_result(bx_http *http, bx_transfer *t) {
       {BX_TOTAL, CURLINFO_TOTAL_TIME_T},
   };
   const char *redirect = NULL;
+  curl_off_t before_sending = 0;
   size_t i;
+  take_sent(http, t);
+  curl_easy_getinfo(http->easy, CURLINFO_PRETRANSFER_TIME_T, &before_sending);
+  t->connected = before_sending > 0;
   for (i = 0; i < sizeof points / sizeof *points; i++) {
     curl_off_t microseconds = 0;
     curl_easy_getinfo(http->easy, points[i].info, &microseconds);
@@ -155,13 +222,12 @@ static void take_result(bx_http *http, bx_transfer *t) {
 }
 
 void bx_http_perform(bx_http *http, const bx_http_settings *settings, bx_transfer *t, double deadline) {
-  double limit = settings->timeout;
   CURLcode code;
 
   bx_transfer_drop_answer(t);
-  t->at_deadline = deadline >= 0 && deadline < limit;
-  if (t->at_deadline) limit = deadline;
-  if (limit <= 0) {
+  t->at_deadline = deadline >= 0 && deadline < settings->timeout;
+  t->limit = t->at_deadline ? deadline : settings->timeout;
+  if (t->limit <= 0) {
     t->result = CURLE_OPERATION_TIMEDOUT;
     t->done = 1;
     set_problem(t, "the deadline passed before the request was sent");
@@ -172,11 +238,10 @@ void bx_http_perform(bx_http *http, const bx_http_settings *settings, bx_transfe
   if (code == CURLE_OK) code = curl_easy_setopt(http->easy, option, value)
   t->max_answer = settings->max_response;
   http->problem[0] = '\0';
-  SET(CURLOPT_URL, t->url.data);
+  if (code == CURLE_OK) code = set_url(http, &t->url);
+  if (code == CURLE_OK) code = set_body(http, t);
   SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)t->body.length);
-  SET(CURLOPT_TIMEOUT_MS, (long)(limit * 1000 + 0.999));
-  SET(CURLOPT_READDATA, t);
-  SET(CURLOPT_SEEKDATA, t);
+  SET(CURLOPT_TIMEOUT_MS, (long)(t->limit * 1000 + 0.999));
   SET(CURLOPT_WRITEDATA, t);
   SET(CURLOPT_ERRORBUFFER, http->problem);
 #undef SET
@@ -198,13 +263,12 @@ static bx_outcome failure(const char *kind, const char *reason, const char *exec
 }
 
 bx_outcome bx_http_failure(const bx_http_settings *settings, const bx_transfer *t) {
-  /* A portal runs a call when it has the whole body; libcurl takes the body when it is about to send it. */
+  /* A portal runs a call when it has the whole body. */
   const char *executed = t->sent == 0 ? "no" : "unknown";
   int answered = t->status != 0;
   switch (t->result) {
   case CURLE_OPERATION_TIMEDOUT:
-    if (t->sent == 0 && t->seconds[BX_TOTAL] >= settings->connect_timeout)
-      return failure("timeout", "connect_timeout", executed);
+    if (!t->connected && settings->connect_timeout < t->limit) return failure("timeout", "connect_timeout", executed);
     return failure("timeout", t->at_deadline ? "deadline" : "timeout", executed);
   case CURLE_COULDNT_RESOLVE_HOST:
   case CURLE_COULDNT_RESOLVE_PROXY:
@@ -251,8 +315,13 @@ bx_outcome bx_http_failure(const bx_http_settings *settings, const bx_transfer *
 }
 
 void bx_http_close(bx_http *http) {
-  if (http->easy != NULL && http->pid == getpid()) curl_easy_cleanup(http->easy);
+  if (http->easy != NULL && http->pid == getpid()) {
+    curl_easy_cleanup(http->easy);
+    curl_url_cleanup(http->url);
+  }
+  bx_buffer_free(&http->asked);
   http->easy = NULL;
+  http->url = NULL;
 }
 
 void bx_transfer_drop_answer(bx_transfer *t) {
@@ -265,7 +334,7 @@ void bx_transfer_drop_answer(bx_transfer *t) {
   t->status = 0;
   t->sent = 0;
   memset(t->seconds, 0, sizeof t->seconds);
-  t->done = t->too_large = t->out_of_memory = t->at_deadline = 0;
+  t->done = t->connected = t->too_large = t->out_of_memory = t->at_deadline = 0;
 }
 
 void bx_transfer_free(bx_transfer *t) {

@@ -37,10 +37,12 @@ typedef struct bx_transfer {
   CURLcode result;
   size_t max_answer; /* bytes */
   long status;       /* 0: no answer */
-  size_t sent;       /* bytes of the body that libcurl has taken to send */
+  size_t sent;       /* bytes of the body that may have gone out */
   double started;    /* on the monotonic clock */
   double seconds[BX_POINTS];
+  double limit; /* what there was of them: timeout, or what was left until the deadline */
   unsigned done : 1;
+  unsigned connected : 1;     /* the connection was established, TLS included */
   unsigned too_large : 1;     /* the answer passed max_response */
   unsigned out_of_memory : 1; /* not the portal's doing: nothing can be said about the call */
   unsigned at_deadline : 1;   /* the time limit was the caller's deadline, not settings->timeout */
@@ -49,7 +51,10 @@ typedef struct bx_transfer {
 /* A kept libcurl handle with its connections. All zero is valid: it is opened at first use. */
 typedef struct bx_http {
   CURL *easy;
-  pid_t pid; /* the process that opened it: after a fork its connections belong to the parent */
+  CURLU *url;        /* the last address, parsed; libcurl would parse and print it anew for each request */
+  bx_buffer asked;   /* its text */
+  unsigned requests; /* how often libcurl was about to send, in this transfer */
+  pid_t pid;         /* the process that opened it: after a fork its connections belong to the parent */
   char problem[CURL_ERROR_SIZE];
 } bx_http;
 
@@ -63,7 +68,7 @@ double bx_http_now(void);
    or another result with problem. What an earlier attempt left in `t` is dropped first.
    deadline: seconds left for the caller; negative: no deadline; 0: nothing is sent, the deadline has passed.
    libcurl repeats a request by itself when a kept connection dies under it; here it does so only as long as
-   no byte of the body has been taken, so that a portal never sees one call twice. */
+   nothing of it has gone out, so that a portal never sees one call twice. */
 void bx_http_perform(bx_http *http, const bx_http_settings *settings, bx_transfer *t, double deadline);
 
 /* Says what a done transfer with result != CURLE_OK means. */
