@@ -53,6 +53,7 @@ describe("a wrong argument", function()
       { "backlog_add", { groupId = 1, createdBy = 6, colour = 1 }, "(unknown parameter 'colour')" },
       { "backlog_add", { fields = { groupId = 1 } }, "give its contents directly" },
       { "backlog_add", { 1, 2 }, "(names expected as keys, got a number)" },
+      { "backlog_add", { groupId = 1, createdBy = 6, ["modifiedBy\0x"] = 7 }, "unknown parameter 'modifiedBy" },
       { "backlog_get", { id = 1 }, "(unknown parameter 'id'; did you mean 'groupId'?)" },
       { "backlog_get", {}, "(field 'groupId': integer expected, got nil)" },
       { "backlog_update", { groupId = 1 }, "(field 'id': integer expected, got nil)" },
@@ -79,6 +80,15 @@ describe("a wrong argument", function()
     end
   end)
 
+  it("is a colon in place of a dot", function()
+    local function problem(run) return select(2, pcall(run)) end
+    assert.truthy(problem(function() client.scrum:backlog_get{ groupId = 1 } end):find("write scrum.backlog_get{...}, with a dot", 1, true))
+    assert.truthy(problem(function() client.scrum:backlog_ensure{ groupId = 1 } end):find("with a dot", 1, true))
+    assert.truthy(problem(function() bitrix:new{} end):find("with a dot", 1, true))
+    assert.truthy(problem(function() bitrix:configure{} end):find("with a dot", 1, true))
+    assert.truthy(problem(function() client.close() end):find("with a colon", 1, true))
+  end)
+
   describe("to call", function()
     local function call_problem(...)
       local ok, problem = pcall(client.call, client, ...)
@@ -88,7 +98,7 @@ describe("a wrong argument", function()
     end
 
     it("is refused when it is no method's name", function()
-      for _, name in ipairs{ "", "a b", "a\r\nb", "a\0b", "user/current", "a?b", "a#b", "а.б", "../x" } do
+      for _, name in ipairs{ ".", "..", ("a"):rep(256), "", "a b", "a\r\nb", "a\0b", "user/current", "a?b", "a#b", "а.б", "../x" } do
         assert.truthy(call_problem(name):find("bad argument #1 to 'call' (a method's name expected", 1, true))
       end
       assert.truthy(call_problem():find("got nil", 1, true))
@@ -109,7 +119,7 @@ describe("a wrong argument", function()
         { { a = "\192\128" }, "not valid UTF-8" },
         { { a = "abc\226\130" }, "not valid UTF-8" },
         { { ["\255"] = 1 }, "not valid UTF-8" },
-        { loop, "nested too deeply" },
+        { loop, "(field 'again': nested too deeply (a table that contains itself?))" },
       }
       for _, case in ipairs(cases) do
         local problem = call_problem("x", case[1])
@@ -122,6 +132,10 @@ describe("a wrong argument", function()
     it("is refused when the installed cjson would round an integer", function()
       local cjson = require("cjson").new()
       pcall(cjson.encode_number_precision, 16)
+      if not math.type then
+        assert.has_error(function() client:call("x", { n = 12345678901234567 }) end)
+        assert.has_error(function() client:call("x", { [9007199254740994] = 1 }) end)
+      end
       for _, number in ipairs{ 12345678901234, 99999999999999, 123456789012345, 9007199254740991, -123456789012345 } do
         local exact = ("%.0f"):format(number)
         local session = assert(core.session{ webhook = portal.webhook })

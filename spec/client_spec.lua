@@ -67,6 +67,7 @@ describe("bitrix.new", function()
     assert.truthy(problem_of{ webhook = WEBHOOK, time_out = 3 }:find("unknown option 'time_out'; did you mean 'timeout'?", 1, true))
     assert.truthy(problem_of{ webhook = WEBHOOK, colour = 3 }:find("unknown option 'colour'", 1, true))
     assert.truthy(problem_of{ "x" }:find("unknown option (a number)", 1, true))
+    assert.truthy(problem_of{ webhook = WEBHOOK, ["timeout\0x"] = 5 }:find("unknown option", 1, true))
   end)
 
   it("names the option that is wrong, what was expected and what came", function()
@@ -75,10 +76,10 @@ describe("bitrix.new", function()
       { "timeout", -1, "got -1" }, { "timeout", 0 / 0, "a positive number" }, { "timeout", math.huge, "a positive number" },
       { "connect_timeout", true, "number expected, got boolean" }, { "deadline", {}, "number expected, got table" },
       { "max_response", 0, "a positive number of bytes" }, { "max_response", "1", "number expected, got string" },
-      { "ca_file", "/no/such/file", "readable file" }, { "ca_file", 1, "string expected, got number" },
+      { "ca_file", "/no/such/file", "readable file" }, { "ca_file", "/tmp", "readable file" }, { "ca_file", "/etc/hostname\0", "readable" }, { "ca_file", 1, "string expected, got number" },
       { "verify", 1, "boolean expected, got number" }, { "insecure_http", "no", "boolean expected, got string" },
       { "proxy", 1, "string expected, got number" }, { "proxy", true, "a proxy's address" },
-      { "proxy", "gopher://x", "a proxy's address" }, { "proxy", "http://x\r\ny", "a proxy's address" },
+      { "proxy", "gopher://x", "a proxy's address" }, { "proxy", "http://", "a proxy's address" }, { "proxy", "h:99999", "a proxy's address" }, { "proxy", "http://x\r\ny", "a proxy's address" },
       { "user_agent", "", "non-empty printable text" }, { "user_agent", "a\r\nX: y", "non-empty printable text" },
       { "user_agent", "a\0b", "non-empty printable text" }, { "retry", 3, "boolean expected, got number" },
       { "headers", "X: y", "table expected, got string" }, { "headers", { ["X-Y"] = "a\nb" }, "a header's value" },
@@ -174,6 +175,15 @@ describe("with a portal", function()
     local fields, info = returning.scrum.backlog_get_fields()
     assert.is_table(fields)
     assert.equal(200, info.status)
+  end)
+
+  it("many clients that are left to the collector do not use up the descriptors", function()
+    local most = 0
+    for i = 1, 400 do
+      safe.new{ webhook = portal.webhook }:call("tasks.api.scrum.backlog.getFields")
+      if i % 20 == 0 then most = math.max(most, sockets()) end
+    end
+    assert.is_true(most < 400, "up to " .. most .. " sockets")
   end)
 
   it("a client that is collected closes its connection", function()

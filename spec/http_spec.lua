@@ -67,6 +67,44 @@ describe("the transport", function()
       server.stop()
     end)
 
+    local function spoken(text)
+      local server = raw.start("speak:" .. text)
+      local c = client{ webhook = ("http://127.0.0.1:%d/rest/1/s3cr3tc0de/"):format(server.port) }
+      local result, err = c:call("x")
+      c:close()
+      server.stop()
+      return result, err
+    end
+
+    it("does not take an interim answer for one", function()
+      for _, text in ipairs{ "HTTP/1.1 100 Continue\\r\\n\\r\\n", "HTTP/1.1 103 Early Hints\\r\\nLink: x\\r\\n\\r\\n" } do
+        local _, err = spoken(text)
+        assert.same({ "network", "reset", "unknown" }, { err.kind, err.reason, err.executed })
+        assert.is_nil(err.status)
+      end
+      assert.equal(1, (spoken("HTTP/1.1 103 Early Hints\\r\\n\\r\\nHTTP/1.1 200 OK\\r\\nContent-Length: 12\\r\\n\\r\\n{\"result\":1}")))
+    end)
+
+    it("tells an answer whose headers are too large", function()
+      local result, err = spoken("HTTP/1.1 200 OK\\r\\nContent-Length: 12\\r\\nX-A: \\L\\r\\n\\r\\n{\"result\":1}")
+      assert.is_nil(result)
+      assert.is_true(bitrix.is_error(err))
+      assert.equal("protocol", err.kind)
+      assert.equal("unknown", err.executed)
+    end)
+
+    it("tells a proxy that refuses the tunnel", function()
+      local server = raw.start("speak:HTTP/1.1 403 Forbidden\\r\\nContent-Length: 0\\r\\n\\r\\n")
+      fails("network", "connect", "no", client{ webhook = "https://portal.invalid/rest/1/s3cr3tc0de/",
+        proxy = "http://127.0.0.1:" .. server.port })
+      server.stop()
+    end)
+
+    it("is told alike over HTTP/2", function()
+      portal:script{ { close = true } }
+      fails("network", "reset", "unknown", client{ webhook = portal.tls_webhook, ca_file = portal.ca_file })
+    end)
+
     it("tells a proxy that is not there", function()
       fails("network", "connect", "no", client{ proxy = "http://127.0.0.1:1" })
     end)
@@ -109,9 +147,14 @@ describe("the transport", function()
     end)
 
     it("of less than a millisecond is a limit too", function()
-      portal:script{ { pass = true, delay = 1 } }
-      local _, err = client{ timeout = 0.0001 }:call("app.info")
-      assert.equal("timeout", err.kind)
+      for _, options in ipairs{ { timeout = 0.0001 }, { timeout = 1e-9 }, { deadline = 1e-9 } } do
+        portal:script{ { pass = true, delay = 1 } }
+        timed(0, function()
+          local _, err = client(options):call("app.info")
+          assert.equal("timeout", err.kind)
+        end)
+        portal:clear()
+      end
     end)
 
     it("is fit for the next call afterwards", function()
@@ -148,6 +191,49 @@ describe("the transport", function()
       fails("limit", "query_limit_exceeded", "no", client{ retry = false })
       assert.equal(1, #portal:journal())
     end)
+  end)
+
+  it("never takes an answer that nobody asked for", function()
+    local server = raw.start("unasked")
+    local c = client{ webhook = ("http://127.0.0.1:%d/rest/1/s3cr3tc0de/"):format(server.port) }
+    for _ = 1, 3 do
+      assert.equal("yours", (c:call("x")))
+      os.execute("sleep 0.1") -- the second answer comes 50 ms behind the first
+    end
+    c:close()
+    server.stop()
+  end)
+
+  it("hands no connection on to the programs that are started", function()
+    local c = client()
+    c:call("tasks.api.scrum.backlog.getFields")
+    local pipe = io.popen("ls -l /proc/self/fd")
+    local inherited = pipe:read("*a")
+    pipe:close()
+    c:close()
+    pipe = io.popen("ls -l /proc/self/fd")
+    local without = pipe:read("*a")
+    pipe:close()
+    -- libcurl's own socket pair, with which it wakes itself, is another matter: it leads nowhere.
+    local function internet(text)
+      local file, count = io.open("/proc/net/tcp"), 0
+      local sockets = file:read("*a")
+      file:close()
+      for inode in text:gmatch("socket:%[(%d+)%]") do
+        if sockets:find(" " .. inode .. " ", 1, true) then count = count + 1 end
+      end
+      return count
+    end
+    assert.equal(internet(without), internet(inherited))
+  end)
+
+  it("sends nothing to a proxy of the environment when the portal is on this machine", function()
+    local code = ("local r, e = require('bitrix.safe').new{ webhook = %q }:call('tasks.api.scrum.backlog.getFields') print(r, e)"):format(
+      portal.webhook)
+    local pipe = io.popen(("http_proxy=http://127.0.0.1:1 %s -e %q 2>&1"):format(os.getenv("BITRIX_LUA") or arg[-1], code))
+    local text = pipe:read("*a")
+    pipe:close()
+    assert.truthy(text:find("^table"), text)
   end)
 
   it("takes a new connection when the portal has closed the kept one", function()

@@ -24,6 +24,9 @@ describe("redact", function()
     { "access_token=a", "access_token=[REDACTED]" },
     { [[{"access_token":"a\"b","expires":1}]], [[{"access_token":"[REDACTED]","expires":1}]] },
     { [[{ "refresh_token" : "cut off]], [[{ "refresh_token" : "[REDACTED]"]], true },
+    { "Proxy-Authorization: Basic dXNlcjpwYXNz", "Proxy-Authorization: Basic [REDACTED]" },
+    { "authorization: bearer abcdef0123456789, x", "authorization: bearer [REDACTED], x" },
+    { "a basic text and a bearer of news" },
     { "http://user:pass@proxy:3128/", "http://[REDACTED]@proxy:3128/" },
   }
   for _, case in ipairs(cases) do
@@ -43,9 +46,11 @@ describe("redact", function()
       list = { true, "t?auth=[REDACTED]" },
       cmd = { { method = "profile", params = { TOKEN = "[REDACTED]", start = 1 } } } }, copy)
     assert.equal("X", original.auth.application_token)
-    local loop = {}
-    loop.loop = loop
-    assert.is_table(redact(loop))
+    local loop = { ["https://h/rest/1/abcdef0123/"] = 1 }
+    loop.a, loop.b = loop, loop
+    local same = redact(loop)
+    assert.equal(same, same.a)
+    assert.equal(1, same["https://h/rest/[REDACTED]/"])
   end)
 
   it("gives other values back", function()

@@ -142,6 +142,31 @@ describe("an answer", function()
     other:stop()
   end)
 
+  it("that says 'see other' may come after the call ran; other 3xx are no redirects", function()
+    portal:script{ { status = 303, headers = { Location = "https://x.bitrix24.com/" }, body = "" } }
+    local _, err = client:call("x")
+    assert.same({ "redirect_refused", "unknown" }, { err.reason, err.executed })
+    refused("not_json", "unknown", { status = 300, body = "choose" })
+  end)
+
+  it("is read whatever the program's locale", function()
+    local changed
+    for _, name in ipairs{ "de_DE.UTF-8", "de_DE.utf8", "de_DE", "fr_FR.UTF-8", "ru_RU.UTF-8" } do
+      changed = changed or os.setlocale(name, "numeric")
+    end
+    if not changed then return pending("no locale with a decimal comma is installed here") end
+    portal:script{ { status = 200, body = '{"result":1.5}' }, { status = 200, body = '{"result":1}' } }
+    local result = client:call("x")
+    client:call("x", { n = 2.5 })
+    os.setlocale("C", "numeric")
+    local journal = portal:journal()
+    portal:script{ { status = 200, body = '{"result":2.5}' } }
+    local again = client:call("x")
+    assert.equal(1.5, result)
+    assert.equal(2.5, again)
+    assert.equal('{"n":2.5}', journal[2].body)
+  end)
+
   it("leaves the client fit for the next call, whatever it was", function()
     local rules = { { status = 502, body = "<html>" }, { status = 200, body = "{", cut = 0 }, { close = true }, { reset = true },
       { status = 200, body = "{" } }

@@ -87,9 +87,42 @@ describe("the webhook's secret", function()
     reset.stop()
   end)
 
-  it("is not in info", function()
-    local _, info = safe.new{ webhook = portal.webhook }.scrum.backlog_get_fields()
+  it("is not in info, even where the portal sends it back", function()
+    local client = safe.new{ webhook = portal.webhook }
+    local _, info = client.scrum.backlog_get_fields()
     assert.same({}, search(info))
+    portal:script{ { status = 200, body = (('{"result":1,"time":{"url":"http://h/rest/1/CODE/x","list":["CODE"],"CODE":1,"start":1.5,'
+      .. '"date_start":"2024-04-03T12:50:17+02:00"},"total":"CODE","next":{"CODE":1}}'):gsub("CODE", SECRET)) } }
+    _, info = client:call("x")
+    assert.same({}, search(info))
+    assert.equal(1.5, info.time.start)
+    assert.equal("2024-04-03T12:50:17+02:00", info.time.date_start)
+  end)
+
+  it("is not in an error in other spellings", function()
+    local client = safe.new{ webhook = portal.webhook }
+    local percent = SECRET:gsub(".", function(c) return ("%%%02X"):format(c:byte()) end)
+    local escaped = SECRET:gsub(".", function(c) return ("\\u%04x"):format(c:byte()) end)
+    for _, text in ipairs{ percent, escaped, "x" .. percent:sub(1, 21) .. SECRET:sub(8) } do
+      portal:script{ { status = 500, body = "<p>" .. text .. "</p>" } }
+      local _, err = client:call("x")
+      assert.is_nil(err.body:find(text:sub(1, 15), 1, true), err.body)
+      assert.truthy(err.body:find("[REDACTED]", 1, true))
+    end
+  end)
+
+  it("is not given back to who passes it as a name", function()
+    local client = safe.new{ webhook = portal.webhook }
+    local _, err = client:call("x." .. SECRET)
+    assert.same({}, search(err))
+    for _, run in ipairs{
+      function() client.scrum.backlog_get{ [portal.webhook] = 1 } end, function() client.scrum.backlog_get{ [SECRET] = 1 } end,
+      function() client:call("x", { [portal.webhook] = print }) end, function() bitrix.new{ [portal.webhook] = 1 } end,
+    } do
+      local ok, problem = pcall(run)
+      assert.is_false(ok)
+      assert.same({}, search(problem))
+    end
   end)
 
   it("is not in the message or the traceback of a wrong argument or option", function()
@@ -101,6 +134,7 @@ describe("the webhook's secret", function()
       function() bitrix.new{ webhook = portal.webhook .. "user.current" } end,
       function() bitrix.new{ webhook = "http://example.com/rest/1/" .. SECRET } end,
       function() bitrix.new{ webhook = portal.webhook, proxy = "gopher://a:" .. SECRET .. "@b" } end,
+      function() bitrix.new{ webhook = portal.webhook, proxy = "http://joe:a@" .. SECRET .. "@127.0.0.1:1" } end,
       function() bitrix.new{ webhook = portal.webhook, headers = { ["X-Auth"] = SECRET .. "\n" } } end,
     } do
       local text = trace(run)

@@ -7,7 +7,7 @@
 
 #define METATABLE "bitrix.error"
 
-enum { EXCERPT = 2048 };
+enum { EXCERPT = 2048, LONGEST = 8192 /* of a text of the portal; nobody logs more */ };
 
 /* A string field as C text, or NULL. The string stays on the stack. */
 static const char *get_text(lua_State *L, const char *field) {
@@ -58,7 +58,7 @@ static void set_text(lua_State *L, const char *field, const char *text) {
 
 static void set_redacted(lua_State *L, const char *field, const char *text, size_t length, const bx_secrets *secrets) {
   if (text == NULL) return;
-  bx_mask_push(L, secrets, text, length, length);
+  bx_mask_push(L, secrets, text, length, length < LONGEST ? length : LONGEST);
   lua_setfield(L, -2, field);
 }
 
@@ -107,7 +107,7 @@ void bx_error_push(lua_State *L, const bx_fault *fault, const bx_secrets *secret
   set_text(L, "kind", fault->outcome.kind);
   set_text(L, "reason", fault->outcome.reason);
   set_text(L, "executed", fault->outcome.executed);
-  set_text(L, "method", fault->method);
+  if (fault->method != NULL) set_redacted(L, "method", fault->method, strlen(fault->method), secrets);
   if (fault->status != 0) {
     lua_pushinteger(L, (lua_Integer)fault->status);
     lua_setfield(L, -2, "status");

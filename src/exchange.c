@@ -5,6 +5,7 @@
 
 #include "catalog.h"
 #include "json.h"
+#include "mask.h"
 #include "params.h"
 #include "response.h"
 #include "session.h"
@@ -29,18 +30,20 @@ static const char *method_of(const exchange *x) { return x->transfer.url.data + 
 
 static int no_memory(lua_State *L) { return luaL_error(L, "not enough memory"); }
 
-/* nil and the message on top of the stack. */
-static int refuse(lua_State *L) {
+/* nil and the message on top of the stack; who passes a secret as a name does not get it back. */
+static int refuse(lua_State *L, const bx_session *session) {
+  size_t length;
+  const char *message = lua_tolstring(L, -1, &length);
   lua_pushnil(L);
-  lua_insert(L, -2);
+  bx_mask_push(L, &session->settings.secrets, message, length, length);
   return 2;
 }
 
-static bx_session *check_open(lua_State *L, const char *function) {
-  bx_session *session = bx_session_check(L, 1);
-  if (!session->closed) return session;
+/* Whether the session is open; else a message is pushed. */
+static int check_open(lua_State *L, const bx_session *session, const char *function) {
+  if (!session->closed) return 1;
   lua_pushfstring(L, "bad call of '%s': this client is closed", function);
-  return NULL;
+  return 0;
 }
 
 /* Pushes an exchange without a body. */
@@ -57,7 +60,7 @@ static exchange *push_exchange(lua_State *L, bx_session *session, const char *me
 }
 
 int bx_exchange_prepare(lua_State *L) {
-  bx_session *session;
+  bx_session *session = bx_session_check(L, 1);
   lua_Integer number = luaL_checkinteger(L, 2);
   const bx_method *row;
   bx_json json = own_json();
@@ -65,45 +68,48 @@ int bx_exchange_prepare(lua_State *L) {
   luaL_argcheck(L, number >= 1 && number <= (lua_Integer)bx_catalog_count, 2, "no such method");
   row = &bx_methods[number - 1];
   lua_settop(L, 3);
-  if ((session = check_open(L, row->name)) == NULL) return refuse(L);
+  if (!check_open(L, session, row->name)) return refuse(L, session);
   if (lua_isnil(L, 3)) {
     lua_newtable(L);
     lua_replace(L, 3);
   }
   if (!lua_istable(L, 3)) {
     lua_pushfstring(L, "bad argument #1 to '%s' (table expected, got %s)", row->name, luaL_typename(L, 3));
-    return refuse(L);
+    return refuse(L, session);
   }
   x = push_exchange(L, session, row->wire);
   x->row = row;
   if (bx_params_encode(L, &json, row, 3, &x->transfer.body)) return 1;
   lua_pushfstring(L, "bad argument #1 to '%s' (%s)", row->name, lua_tostring(L, -1));
-  return refuse(L);
+  return refuse(L, session);
 }
 
 /* ---- methods called by name ---- */
 
+enum { LONGEST_NAME = 255 };
+
 int bx_exchange_call(lua_State *L) {
-  bx_session *session;
+  bx_session *session = bx_session_check(L, 1);
   const char *method;
   size_t length;
   bx_json json = own_json();
   exchange *x;
   lua_settop(L, 3);
-  if ((session = check_open(L, "call")) == NULL) return refuse(L);
+  if (!check_open(L, session, "call")) return refuse(L, session);
   method = lua_type(L, 2) == LUA_TSTRING ? lua_tolstring(L, 2, &length) : NULL;
   if (method == NULL) {
     lua_pushfstring(L, "bad argument #1 to 'call' (a method's name expected, got %s)", luaL_typename(L, 2));
-    return refuse(L);
+    return refuse(L, session);
   }
-  if (length == 0 || strspn(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") != length) {
+  if (length == 0 || length > LONGEST_NAME || strspn(method, ".") == length ||
+      strspn(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") != length) {
     lua_pushliteral(L, "bad argument #1 to 'call' (a method's name expected, like 'user.current': letters, digits, "
                        "'.', '_' and '-' only)");
-    return refuse(L);
+    return refuse(L, session);
   }
   if (!lua_isnil(L, 3) && !lua_istable(L, 3)) {
     lua_pushfstring(L, "bad argument #2 to 'call' (table expected, got %s)", luaL_typename(L, 3));
-    return refuse(L);
+    return refuse(L, session);
   }
   x = push_exchange(L, session, method);
   if (lua_isnil(L, 3)) {
@@ -112,7 +118,7 @@ int bx_exchange_call(lua_State *L) {
   }
   if (!bx_json_encode(L, &json, 3, 0)) {
     lua_pushfstring(L, "bad argument #2 to 'call' (%s)", lua_tostring(L, -1));
-    return refuse(L);
+    return refuse(L, session);
   }
   {
     const char *text = lua_tolstring(L, -1, &length);

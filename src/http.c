@@ -1,6 +1,8 @@
 /* One HTTP exchange over libcurl: see http.h. */
 #include "http.h"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -118,6 +120,20 @@ static int has_ca_file(const bx_http_settings *settings) {
 #endif
 }
 
+/* Rounded up: 0 would be no limit to libcurl. */
+static long milliseconds(double seconds) {
+  long n = (long)(seconds * 1000);
+  return n < seconds * 1000 ? n + 1 : n > 0 ? n : 1;
+}
+
+/* What the program starts must not hold the portal's connection. */
+static int on_socket(void *user, curl_socket_t fd, curlsocktype purpose) {
+  (void)user;
+  (void)purpose;
+  fcntl(fd, F_SETFD, FD_CLOEXEC);
+  return CURL_SOCKOPT_OK;
+}
+
 static CURLcode set_options(bx_http *http, const bx_http_settings *settings) {
   CURL *easy = http->easy;
   CURLcode code = CURLE_OK;
@@ -128,11 +144,17 @@ static CURLcode set_options(bx_http *http, const bx_http_settings *settings) {
   SET(CURLOPT_POST, 1L);
   SET(CURLOPT_WRITEFUNCTION, on_answer);
   SET(CURLOPT_NOSIGNAL, 1L);
+  SET(CURLOPT_SOCKOPTFUNCTION, on_socket);
   SET(CURLOPT_NOPROGRESS, 1L);
+#if LIBCURL_VERSION_NUM >= 0x075700
+  /* Without it a timeout in the resolver waits for the end of getaddrinfo, which knows no timeout. */
+  SET(CURLOPT_QUICK_EXIT, 1L);
+#endif
   SET(CURLOPT_FOLLOWLOCATION, 0L);
   SET(CURLOPT_TCP_KEEPALIVE, 1L);
+  SET(CURLOPT_MAXCONNECTS, 1L); /* a connection that is not used again is closed by the next one */
   SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-  SET(CURLOPT_CONNECTTIMEOUT_MS, (long)(settings->connect_timeout * 1000 + 0.999));
+  SET(CURLOPT_CONNECTTIMEOUT_MS, milliseconds(settings->connect_timeout));
 #if LIBCURL_VERSION_NUM >= 0x075500
   SET(CURLOPT_PROTOCOLS_STR, "http,https");
 #else
@@ -178,6 +200,18 @@ static CURLcode set_url(bx_http *http, const bx_buffer *url) {
   return code;
 }
 
+/* Whether the kept connection has something to say although nothing was asked: its end, or what would be taken
+   for the answer to the next call. */
+static int spoken_unasked(bx_http *http) {
+  curl_socket_t kept = CURL_SOCKET_BAD;
+  struct pollfd p;
+  if (curl_easy_getinfo(http->easy, CURLINFO_ACTIVESOCKET, &kept) != CURLE_OK || kept == CURL_SOCKET_BAD) return 0;
+  p.fd = kept;
+  p.events = POLLIN;
+  p.revents = 0;
+  return poll(&p, 1, 0) > 0;
+}
+
 static void set_problem(bx_transfer *t, const char *text) {
   t->problem = bx_strndup(text, strlen(text));
   if (t->problem == NULL) t->out_of_memory = 1;
@@ -208,12 +242,23 @@ static void take_result(bx_http *http, bx_transfer *t) {
   /* The two clocks started a moment apart; and an answer without a body has its first byte at its end. */
   if (t->status != 0 && (t->seconds[BX_FIRST_BYTE] == 0 || t->seconds[BX_FIRST_BYTE] > t->seconds[BX_TOTAL]))
     t->seconds[BX_FIRST_BYTE] = t->seconds[BX_TOTAL];
-  if (t->result == CURLE_OUT_OF_MEMORY) t->out_of_memory = 1;
+  /* An interim answer (100, 103) is none. */
+  if (t->status < 200) t->status = 0;
+  /* libcurl says this of a header line above 100 KB, too. A call that was answered may have run: that must be told. */
+  if (t->result == CURLE_OUT_OF_MEMORY && t->status == 0) t->out_of_memory = 1;
   if (t->status / 100 == 3) {
     curl_easy_getinfo(http->easy, CURLINFO_REDIRECT_URL, &redirect);
     if (redirect != NULL && (t->redirect = bx_strndup(redirect, strlen(redirect))) == NULL) t->out_of_memory = 1;
   }
   if (t->result != CURLE_OK) {
+    long connect_status = 0;
+    curl_easy_getinfo(http->easy, CURLINFO_HTTP_CONNECTCODE, &connect_status);
+    if (t->result == CURLE_RECV_ERROR && t->sent == 0 && t->status == 0 && connect_status / 100 > 2)
+      t->result = CURLE_COULDNT_CONNECT; /* the proxy refused the tunnel */
+    if (t->result == CURLE_COULDNT_RESOLVE_PROXY && strncmp(http->problem, "Unsupported proxy syntax", 24) == 0)
+      strcpy(http->problem, "the proxy's address is not understood"); /* libcurl shows it, with its password */
+    if (t->result == CURLE_OUT_OF_MEMORY)
+      strcpy(http->problem, "the answer's headers are too large, or memory ran out");
     if (t->result == CURLE_SEND_FAIL_REWIND)
       set_problem(t, "the connection was closed before the answer came");
     else
@@ -238,10 +283,11 @@ void bx_http_perform(bx_http *http, const bx_http_settings *settings, bx_transfe
   if (code == CURLE_OK) code = curl_easy_setopt(http->easy, option, value)
   t->max_answer = settings->max_response;
   http->problem[0] = '\0';
+  SET(CURLOPT_FRESH_CONNECT, (long)spoken_unasked(http));
   if (code == CURLE_OK) code = set_url(http, &t->url);
   if (code == CURLE_OK) code = set_body(http, t);
   SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)t->body.length);
-  SET(CURLOPT_TIMEOUT_MS, (long)(t->limit * 1000 + 0.999));
+  SET(CURLOPT_TIMEOUT_MS, milliseconds(t->limit));
   SET(CURLOPT_WRITEDATA, t);
   SET(CURLOPT_ERRORBUFFER, http->problem);
 #undef SET
@@ -297,12 +343,13 @@ bx_outcome bx_http_failure(const bx_http_settings *settings, const bx_transfer *
     return failure("network", "send", executed);
   case CURLE_WRITE_ERROR:
     return failure("protocol", t->too_large ? "too_large" : "not_json", executed);
-  case CURLE_PARTIAL_FILE:
-    return failure("protocol", "truncated", executed);
+  case CURLE_OUT_OF_MEMORY: /* of an answer's headers */
+    return failure("protocol", "too_large", executed);
   case CURLE_BAD_CONTENT_ENCODING:
   case CURLE_WEIRD_SERVER_REPLY:
   case CURLE_UNSUPPORTED_PROTOCOL: /* an answer that is no HTTP */
     return failure("protocol", "not_json", executed);
+  case CURLE_PARTIAL_FILE: /* over HTTP/2 also without any answer */
   case CURLE_GOT_NOTHING:
   case CURLE_RECV_ERROR:
   case CURLE_SEND_FAIL_REWIND:

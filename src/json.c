@@ -1,6 +1,7 @@
 /* JSON by lua-cjson, with what it lacks: see json.h. */
 #include "json.h"
 
+#include <locale.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +52,21 @@ void bx_json_open(lua_State *L) {
   lua_remove(L, instance);
 }
 
+/* cjson learns the locale's decimal point in cjson.new() only, for the whole process. After an os.setlocale it would write
+   and read numbers wrongly. */
+static void follow_locale(lua_State *L) {
+  static char point = '.';
+  char now = *localeconv()->decimal_point;
+  if (now == point) return;
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "cjson");
+  lua_call(L, 1, 1);
+  lua_getfield(L, -1, "new");
+  lua_call(L, 0, 0);
+  lua_pop(L, 1);
+  point = now;
+}
+
 /* ---- what is sent ---- */
 
 /* The way down to a value, for messages: each level's key is on the Lua stack. */
@@ -98,7 +114,8 @@ static int check_number(lua_State *L, const bx_json *json, int index, const leve
   char *end;
   int exact;
   if (n != n || n - n != 0) return refuse(L, at, n != n ? "NaN" : "an infinite number", " cannot be sent");
-  if (fabs(n) < 1e13 || (!bx_isinteger(L, index) && (floor(n) != n || fabs(n) > EXACT))) return 1;
+  if (fabs(n) < 1e13 || (!bx_isinteger(L, index) && floor(n) != n)) return 1;
+  if (fabs(n) > EXACT && BX_HAS_INTEGERS && !bx_isinteger(L, index)) return 1; /* meant to be a float */
   luaL_checkstack(L, 3, "number");
   lua_pushvalue(L, json->encode);
   lua_pushvalue(L, index);
@@ -108,7 +125,7 @@ static int check_number(lua_State *L, const bx_json *json, int index, const leve
     exact = strtoll(text, &end, 10) == lua_tointeger(L, index);
   else
     exact = strtod(text, &end) == n;
-  exact = exact && *end == '\0' && strpbrk(text, ".eE") == NULL;
+  exact = exact && *end == '\0' && (fabs(n) > EXACT || strpbrk(text, ".eE") == NULL);
   lua_pop(L, 1);
   if (exact) return 1;
 #if BX_HAS_INTEGERS
@@ -125,7 +142,10 @@ static int check_value(lua_State *L, const bx_json *json, int index, const level
 
 static int check_table(lua_State *L, const bx_json *json, int index, const level *up, int depth) {
   level at;
-  if (depth >= DEEPEST_SENT) return refuse(L, up, "nested too deeply", " (a table that contains itself?)");
+  if (depth >= DEEPEST_SENT) {
+    while (up != NULL && up->up != NULL) up = up->up; /* where it begins says more than 200 names */
+    return refuse(L, up, "nested too deeply", " (a table that contains itself?)");
+  }
   luaL_checkstack(L, 6, "value nested too deeply");
   lua_pushnil(L);
   at.up = up;
@@ -160,6 +180,8 @@ static int check_value(lua_State *L, const bx_json *json, int index, const level
 int bx_json_encode(lua_State *L, const bx_json *json, int index, int name) {
   int top = lua_gettop(L), status;
   level root;
+  luaL_checkstack(L, 4, "JSON");
+  follow_locale(L);
   root.up = NULL;
   root.key = name;
   if (!check_value(L, json, index, name != 0 ? &root : NULL, 0)) {
@@ -246,6 +268,8 @@ static bx_json_fault find_fault(lua_State *L, const bx_json *json, const char *b
 bx_json_fault bx_json_decode(lua_State *L, const bx_json *json, const char *bytes, size_t length) {
   /* cjson takes a NUL byte for the end and would not see what is behind it. */
   if (length == 0) return BX_JSON_EMPTY;
+  luaL_checkstack(L, 4, "JSON");
+  follow_locale(L);
   if (memchr(bytes, '\0', length) != NULL || !decode(L, json, bytes, length)) return find_fault(L, json, bytes, length);
   if (lua_istable(L, -1)) normalise(L);
   return BX_JSON_OK;

@@ -7,11 +7,14 @@
 #include "names.h"
 #include "text.h"
 
-static const bx_param *find_param(const bx_method *row, const char *name) {
+/* Whether the key on top of the stack is the name of a parameter. */
+static int is_param(lua_State *L, const bx_method *row) {
   const bx_param *p;
-  for (p = row->params; p->name != NULL; p++)
-    if (strcmp(p->name, name) == 0) return p;
-  return NULL;
+  size_t length;
+  const char *name = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &length) : NULL;
+  for (p = row->params; name != NULL && p->name != NULL; p++)
+    if (strcmp(p->name, name) == 0) return strlen(name) == length;
+  return 0;
 }
 
 /* Pushes what is said of the key on top of the stack, which is no parameter, and answers false. */
@@ -40,7 +43,7 @@ static int check_names(lua_State *L, const bx_method *row, int index) {
   lua_pushnil(L);
   while (lua_next(L, index) != 0) {
     lua_pop(L, 1);
-    if (lua_type(L, -1) != LUA_TSTRING || find_param(row, lua_tostring(L, -1)) == NULL) return refuse_name(L, row);
+    if (!is_param(L, row)) return refuse_name(L, row);
   }
   return 1;
 }

@@ -82,6 +82,33 @@ int bx_redact_is_credential(const char *key, size_t length) {
   }
 }
 
+/* How many bytes the character at `at` takes in whatever spelling (itself, %53, \u0053), and in *c which it is. */
+static size_t spelled(view t, size_t at, char *c) {
+  size_t i = at + 1, n = 0;
+  if (t.data[at] == '%')
+    n = 3;
+  else if (stands(t, at, "\\u00", 4))
+    n = 6, i = at + 4;
+  *c = t.data[at];
+  if (n == 0 || n > t.length - at || hex(t.data[i]) < 0 || hex(t.data[i + 1]) < 0) return 1;
+  *c = (char)(hex(t.data[i]) * 16 + hex(t.data[i + 1]));
+  return n;
+}
+
+/* How many bytes `secret` takes at `at`, 0 where it does not stand; *cut: the text ends within it, after `done`. */
+static size_t spells(view t, size_t at, const char *secret, size_t *done) {
+  size_t i = at, k;
+  char c;
+  *done = 0;
+  for (k = 0; secret[k] != '\0' && i < t.length; k++) {
+    size_t n = spelled(t, i, &c);
+    if (lower(c) != lower(secret[k])) return 0;
+    i += n;
+  }
+  *done = k;
+  return i - at;
+}
+
 /* Each finder looks at one place. It answers how many bytes the find takes, 0 for none, and in *keep
    how many of them stay before the mask. */
 
@@ -89,13 +116,13 @@ static size_t find_literal(const bx_secrets *secrets, view t, size_t at) {
   size_t i;
   for (i = 0; secrets != NULL && i < secrets->count; i++) {
     const char *secret = secrets->text[i];
-    size_t n = strlen(secret), rest = t.length - at;
+    size_t n = strlen(secret), done, took = spells(t, at, secret, &done);
+    if (n == 0 || took == 0) continue;
     /* A text that was cut off may end within a secret. */
-    if (rest < n && rest >= 4 && stands(t, at, secret, rest)) return rest;
-    if (n == 0 || !stands(t, at, secret, n)) continue;
-    if (n < 8 && at > 0 && is_word(t.data[at - 1])) continue;
-    if (n < 8 && at + n < t.length && is_word(t.data[at + n])) continue;
-    return n;
+    if (done < n && done < 4) continue;
+    if (done == n && n < 8 && at > 0 && is_word(t.data[at - 1])) continue;
+    if (done == n && n < 8 && at + took < t.length && is_word(t.data[at + took])) continue;
+    return took;
   }
   return 0;
 }
@@ -153,18 +180,51 @@ static size_t find_userinfo(view t, size_t at, size_t *keep) {
   return i < t.length && t.data[i] == '@' && i > at + 3 ? i - at : 0;
 }
 
+static size_t find_authorization(view t, size_t at, size_t *keep) {
+  size_t i;
+  if (at > 0 && is_word(t.data[at - 1])) return 0;
+  if (stands(t, at, "basic ", 6))
+    i = at + 6;
+  else if (stands(t, at, "bearer ", 7))
+    i = at + 7;
+  else
+    return 0;
+  *keep = i - at;
+  while (i < t.length && (is_word(t.data[i]) || memchr("+/=_-.~", t.data[i], 7) != NULL)) i++;
+  return i - at - *keep >= 8 ? i - at : 0;
+}
+
+int bx_redact_is_suspect(const bx_secrets *secrets, const char *text, size_t length) {
+  view t;
+  size_t i, k;
+  t.data = text;
+  t.length = length;
+  for (i = 0; i < length; i++) {
+    if (memchr("/=\"%\\", text[i], 5) != NULL || stands(t, i, "bearer ", 7) || stands(t, i, "basic ", 6)) return 1;
+    for (k = 0; k < secrets->count; k++)
+      if (lower(text[i]) == lower(secrets->text[k][0]) && find_literal(secrets, t, i) != 0) return 1;
+  }
+  return 0;
+}
+
 int bx_redact(const bx_secrets *secrets, const char *text, size_t length, size_t limit, bx_buffer *out) {
   view t;
-  size_t at = 0, plain = 0;
+  size_t at = 0, plain = 0, i;
   t.data = text;
   t.length = length;
   if (limit > length) limit = length;
   while (at < limit) {
     size_t keep = 0, found = find_literal(secrets, t, at);
     if (found == 0 && (found = find_webhook(t, at, &keep)) == 0 && (found = find_pair(t, at, &keep)) == 0 &&
-        (found = find_json(t, at, &keep)) == 0 && (found = find_userinfo(t, at, &keep)) == 0) {
+        (found = find_json(t, at, &keep)) == 0 && (found = find_userinfo(t, at, &keep)) == 0 &&
+        (found = find_authorization(t, at, &keep)) == 0) {
       at++;
       continue;
+    }
+    /* What a finder took may end within a known secret: that goes, too. */
+    for (i = at + keep; i < at + found; i++) {
+      size_t more = find_literal(secrets, t, i);
+      if (i + more > at + found) found = i + more - at;
     }
     if (bx_buffer_append(out, text + plain, at + keep - plain) != 0 || bx_buffer_puts(out, BX_MASK) != 0) return -1;
     at += found;

@@ -68,7 +68,7 @@ static int push_transport_failure(lua_State *L, const context *c) {
 /* What an answer without an understandable error says about the call: a web server's own 4xx page is made before
    the portal's code runs; with any other page nobody knows. */
 static const char *executed_by_status(long status) {
-  return status >= 300 && status < 500 && status != 408 ? "no" : "unknown";
+  return status >= 400 && status < 500 && status != 408 ? "no" : "unknown";
 }
 
 static int push_protocol_failure(lua_State *L, const context *c, const char *reason, const char *message) {
@@ -80,8 +80,13 @@ static int push_protocol_failure(lua_State *L, const context *c, const char *rea
   return push_failure(L, c, &fault);
 }
 
+static int is_redirect(long status) {
+  return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+/* "See other" may follow a POST that ran; the others say that it has to be sent elsewhere. */
 static int push_redirect_refused(lua_State *L, const context *c) {
-  static const bx_outcome refused = {"auth", "redirect_refused", "no"};
+  bx_outcome refused = {"auth", "redirect_refused", c->t->status == 303 ? "unknown" : "no"};
   bx_fault fault = start_fault(c, refused);
   fault.message = lua_pushfstring(L, "the portal answers with a redirect to %s, which is not followed",
                                   c->t->redirect != NULL ? c->t->redirect : "nowhere");
@@ -137,8 +142,10 @@ static int push_success(lua_State *L, const context *c) {
     lua_getfield(L, c->answer, kept[i]);
     if (lua_isnil(L, -1))
       lua_pop(L, 1);
-    else
+    else {
+      bx_mask_clean(L, &c->settings->secrets);
       lua_setfield(L, -2, kept[i]);
+    }
   }
   lua_createtable(L, 0, BX_POINTS);
   for (i = 0; i < BX_POINTS; i++) {
@@ -176,7 +183,7 @@ int bx_response_push(lua_State *L, const bx_json *json, const bx_settings *setti
   c.answer = 0;
   if (t->out_of_memory) return luaL_error(L, "not enough memory");
   if (t->result != CURLE_OK) return push_transport_failure(L, &c);
-  if (t->status / 100 == 3) return push_redirect_refused(L, &c);
+  if (is_redirect(t->status)) return push_redirect_refused(L, &c);
   switch (bx_json_decode(L, json, t->answer.data, t->answer.length)) {
   case BX_JSON_OK:
     return push_answer(L, &c);

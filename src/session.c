@@ -2,12 +2,28 @@
 #include "session.h"
 
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "mask.h"
 #include "names.h"
 
 #define METATABLE "bitrix.session"
+
+/* Sessions of this process that are not released. */
+static size_t alive;
+
+/* To Lua's collector a session is a few bytes; to the system it is up to three descriptors. Programs that make many
+   clients and leave them to the collector would run out of these long before it has a reason to run. */
+static void collect_forgotten(lua_State *L) {
+  static size_t enough = 64;
+  size_t left;
+  if (__atomic_load_n(&alive, __ATOMIC_RELAXED) < __atomic_load_n(&enough, __ATOMIC_RELAXED)) return;
+  lua_gc(L, LUA_GCCOLLECT, 0);
+  left = __atomic_load_n(&alive, __ATOMIC_RELAXED);
+  __atomic_store_n(&enough, left > 32 ? 2 * left : 64, __ATOMIC_RELAXED);
+}
 
 bx_session *bx_session_hold(bx_session *session) {
   session->references++;
@@ -16,6 +32,7 @@ bx_session *bx_session_hold(bx_session *session) {
 
 void bx_session_release(bx_session *session) {
   if (session == NULL || --session->references > 0) return;
+  __atomic_sub_fetch(&alive, 1, __ATOMIC_RELAXED);
   bx_http_close(&session->http);
   bx_settings_free(&session->settings);
   bx_free(session);
@@ -123,9 +140,9 @@ static const char *take_max_response(lua_State *L, taken *t) {
 static const char *take_ca_file(lua_State *L, taken *t) {
   size_t length;
   const char *path = lua_tolstring(L, -1, &length);
-  FILE *file = strlen(path) == length ? fopen(path, "r") : NULL;
-  if (file == NULL) return "the path of a readable file of PEM certificates expected";
-  fclose(file);
+  struct stat info;
+  if (strlen(path) != length || stat(path, &info) != 0 || S_ISDIR(info.st_mode) || access(path, R_OK) != 0)
+    return "the path of a readable file of PEM certificates expected";
   return copy_string(L, &t->settings->http.ca_file);
 }
 
@@ -210,10 +227,10 @@ static int find_unknown(lua_State *L) {
   lua_pushnil(L);
   while (lua_next(L, 1) != 0) {
     bx_nearest nearest = {NULL, 0};
-    const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
-    size_t i;
+    size_t i, length = 0;
+    const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tolstring(L, -2, &length) : NULL;
     for (i = 0; name != NULL && i < OPTIONS; i++) {
-      if (strcmp(options[i].name, name) == 0) break;
+      if (strcmp(options[i].name, name) == 0 && strlen(name) == length) break;
       bx_nearest_offer(&nearest, name, options[i].name);
     }
     if (name == NULL) return lua_pushfstring(L, "unknown option (a %s): names expected", luaL_typename(L, -2)) != NULL;
@@ -233,10 +250,13 @@ int bx_session_new(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
   if (find_unknown(L)) {
+    size_t length;
+    const char *message = lua_tolstring(L, -1, &length);
     lua_pushnil(L);
-    lua_insert(L, -2);
+    bx_mask_push(L, NULL, message, length, length); /* who gives a webhook as a name does not get it back */
     return 2;
   }
+  collect_forgotten(L);
   place = bx_newuserdata(L, sizeof *place);
   *place = NULL;
   luaL_getmetatable(L, METATABLE);
@@ -244,6 +264,7 @@ int bx_session_new(lua_State *L) {
   session = bx_realloc(NULL, sizeof *session);
   if (session == NULL) return luaL_error(L, bx_settings_no_memory);
   memset(session, 0, sizeof *session);
+  __atomic_add_fetch(&alive, 1, __ATOMIC_RELAXED);
   *place = bx_session_hold(session);
   if (bx_settings_init(&session->settings) != 0) return luaL_error(L, bx_settings_no_memory);
   t.settings = &session->settings;

@@ -35,6 +35,8 @@ int bx_settings_init(bx_settings *settings) {
   return settings->http.user_agent != NULL ? 0 : -1;
 }
 
+enum { LONGEST_VALUE = 8192 };
+
 static void set_text(char **place, char *text) {
   bx_free(*place);
   *place = text;
@@ -48,7 +50,8 @@ static int is_loopback(const char *host) {
 
 /* The last part of ".../rest/<digits>/<code>[/]" or ".../rest/api/<digits>/<code>[/]", or NULL. */
 static const char *find_code(const char *path, size_t *length) {
-  const char *p = strstr(path, "/rest/"), *code;
+  const char *p = NULL, *next, *code;
+  for (next = path; (next = strstr(next, "/rest/")) != NULL; next++) p = next;
   if (p == NULL) return NULL;
   p += 6;
   if (strncmp(p, "api/", 4) == 0) p += 4;
@@ -89,6 +92,11 @@ static const char *take_webhook(bx_settings *settings, CURLU *url, int insecure_
   if (port != NULL && (bx_buffer_puts(&place, ":") != 0 || bx_buffer_puts(&place, port) != 0)) goto out;
   set_text(&settings->place, bx_strndup(place.data, place.length));
   if (settings->place == NULL) goto out;
+  /* In the clear only within this machine: not to a proxy of the environment either. */
+  if (strcmp(scheme, "http") == 0 && !insecure_http && settings->http.proxy == NULL) {
+    settings->http.proxy = bx_strndup("", 0);
+    if (settings->http.proxy == NULL) goto out;
+  }
   problem = NULL;
 out:
   curl_free(scheme);
@@ -122,24 +130,51 @@ const char *bx_settings_webhook(bx_settings *settings, const char *text, size_t 
   return problem;
 }
 
+/* libcurl calls a login that it has no memory to copy a bad one; there are no others. */
+static int ran_out(CURLUcode code) {
+#if LIBCURL_VERSION_NUM >= 0x075100
+  if (code == CURLUE_BAD_LOGIN) return 1;
+#endif
+  return code == CURLUE_OUT_OF_MEMORY;
+}
+
+/* What of the parsed proxy's address counts: a scheme that libcurl can speak to it, and the password as a secret. */
+static const char *take_proxy(bx_settings *settings, CURLU *url, const char *expected) {
+  static const char *const schemes[] = {"http", "https", "socks4", "socks4a", "socks5", "socks5h"};
+  static const unsigned spellings[] = {0, CURLU_URLDECODE};
+  const char *problem = expected;
+  char *scheme = NULL;
+  size_t i;
+  if (curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK) return bx_settings_no_memory;
+  for (i = 0; i < sizeof schemes / sizeof *schemes; i++)
+    if (strcmp(scheme, schemes[i]) == 0) problem = NULL;
+  curl_free(scheme);
+  for (i = 0; problem == NULL && i < 2; i++) {
+    char *password = NULL;
+    CURLUcode code = curl_url_get(url, CURLUPART_PASSWORD, &password, spellings[i]);
+    if (code == CURLUE_OUT_OF_MEMORY) problem = bx_settings_no_memory;
+    if (code == CURLUE_OK && *password != '\0' && bx_secrets_add(&settings->secrets, password, strlen(password)) != 0)
+      problem = bx_settings_no_memory;
+    curl_free(password);
+  }
+  return problem;
+}
+
 const char *bx_settings_proxy(bx_settings *settings, const char *text, size_t length) {
   static const char a_proxy[] = "a proxy's address expected, like http://proxy.local:3128";
-  static const char *const schemes[] = {"http://", "https://", "socks4://", "socks4a://", "socks5://", "socks5h://"};
-  const char *at, *colon, *start;
-  size_t i, known = 0;
+  const char *problem = bx_settings_no_memory;
+  CURLU *url;
+  CURLUcode parsed;
   if (length > 0 && (!bx_settings_printable(text, length) || memchr(text, ' ', length) != NULL)) return a_proxy;
   set_text(&settings->http.proxy, bx_strndup(text, length));
   if (settings->http.proxy == NULL) return bx_settings_no_memory;
-  start = strstr(settings->http.proxy, "://");
-  for (i = 0; i < sizeof schemes / sizeof *schemes; i++)
-    known += strncasecmp(settings->http.proxy, schemes[i], strlen(schemes[i])) == 0;
-  if (start != NULL && known == 0) return a_proxy;
-  start = start != NULL ? start + 3 : settings->http.proxy;
-  at = strrchr(start, '@');
-  colon = at != NULL ? memchr(start, ':', (size_t)(at - start)) : NULL;
-  if (colon == NULL) return NULL;
-  if (bx_secrets_add(&settings->secrets, colon + 1, (size_t)(at - colon - 1)) != 0) return bx_settings_no_memory;
-  return NULL;
+  if (length == 0) return NULL;
+  if ((url = curl_url()) == NULL) return bx_settings_no_memory;
+  parsed = curl_url_set(url, CURLUPART_URL, settings->http.proxy,
+                        strstr(settings->http.proxy, "://") != NULL ? CURLU_NON_SUPPORT_SCHEME : CURLU_DEFAULT_SCHEME);
+  if (!ran_out(parsed)) problem = parsed == CURLUE_OK ? take_proxy(settings, url, a_proxy) : a_proxy;
+  curl_url_cleanup(url);
+  return problem;
 }
 
 const char *bx_settings_header(bx_settings *settings, const char *name, size_t name_length, const char *value,
@@ -151,7 +186,8 @@ const char *bx_settings_header(bx_settings *settings, const char *name, size_t n
   int added = -1;
   size_t i;
   if (name_length == 0 || strspn(name, token) != name_length) return "a header's name expected";
-  if (!bx_settings_printable(value, value_length)) return "a header's value expected: printable and not empty";
+  if (!bx_settings_printable(value, value_length) || value_length > LONGEST_VALUE)
+    return "a header's value expected: printable, not empty, 8192 bytes at most";
   for (i = 0; i < sizeof ours / sizeof *ours; i++)
     if (strcasecmp(name, ours[i]) == 0)
       return i + 1 == sizeof ours / sizeof *ours ? "the option 'user_agent' sets this header"

@@ -57,9 +57,14 @@ local function prepare(state, how, what, params)
   return session[how](session, what, params)
 end
 
+local function with_a_dot(space, name)
+  return ("bad call of '%s': write %s.%s{...}, with a dot"):format(name, space, name)
+end
+
 --- The features of a space as functions: the same outcomes as a call, within one deadline.
 local function add_features(space, numbers, state, finish)
   function space.backlog_ensure(params)
+    if params == space then error(with_a_dot("scrum", "backlog_ensure"), 2) end
     local started = core.now()
     local function call(name, what)
       local exchange, problem = prepare(state, "prepare", numbers[name], what)
@@ -81,6 +86,7 @@ local function add_spaces(target, state, finish)
     local space = target[row.space] or {}
     target[row.space] = space
     space[row.name] = function(params)
+      if params == space then error(with_a_dot(row.space, row.name), 2) end
       local exchange, problem = prepare(state, "prepare", number, params)
       if not exchange then error(problem, 2) end
       return finish(run(state, exchange))
@@ -108,6 +114,9 @@ end
 --- Closes the kept connections. Calls on a closed client raise an error; closing twice is fine.
 -- A client that is collected closes by itself, and so does one in a `<close>` variable of Lua 5.4.
 function Client:close()
+  if type(self) ~= "table" or not rawget(self, "_state") then
+    error("bad call of 'close': write client:close(), with a colon", 2)
+  end
   self._state.session:close()
 end
 
@@ -138,6 +147,7 @@ function _M.face(finish)
   }, default, finish)
 
   function face.new(options)
+    if options == face then error("bad call of 'new': write bitrix.new{...}, with a dot", 2) end
     local state = { finish = finish }
     local ok, problem = open(state, check_options(options, "new"))
     if not ok then error(("bad argument #1 to 'new' (%s)"):format(problem), 2) end
@@ -145,6 +155,7 @@ function _M.face(finish)
   end
 
   function face.configure(options)
+    if options == face then error("bad call of 'configure': write bitrix.configure{...}, with a dot", 2) end
     local ok, problem = open(default, check_options(options, "configure"))
     if not ok then error(("bad argument #1 to 'configure' (%s)"):format(problem), 2) end
   end

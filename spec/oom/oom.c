@@ -176,18 +176,22 @@ static void check(lua_State *L, int last, const char *what) {
   call(L, lua_gettop(L) - last - 1, 0, what);
 }
 
-/* libcurl has two result codes that say something else when its memory fails: it takes a failure while it starts to
-   resolve a name for a name that is not known, and zlib's for an answer that cannot be unpacked. Nobody who calls it
-   can tell these apart. Whether the error object among the values above `last` is one of them. */
+/* libcurl has result codes that say something else when its memory fails: it takes a failure while it starts to
+   resolve a name for a name that is not known, and zlib's for an answer that cannot be unpacked; and for headers that are
+   too large it says that memory failed. Nobody who calls it can tell these apart. Whether the error object among the
+   values above `last` is one of them. */
 static int is_mistaken(lua_State *L, int last) {
   int i, found = 0;
   for (i = last + 1; i <= lua_gettop(L) && current.pool == &curl_pool && current.pool->refused > 0; i++) {
-    const char *reason;
+    const char *reason, *message;
     if (!lua_istable(L, i)) continue;
     lua_getfield(L, i, "reason");
     reason = lua_tostring(L, -1);
-    found = found || (reason != NULL && (strcmp(reason, "dns") == 0 || strcmp(reason, "not_json") == 0));
-    lua_pop(L, 1);
+    lua_getfield(L, i, "message");
+    message = lua_tostring(L, -1);
+    found = found || (reason != NULL && (strcmp(reason, "dns") == 0 || strcmp(reason, "not_json") == 0)) ||
+            (message != NULL && strstr(message, "memory ran out") != NULL);
+    lua_pop(L, 2);
   }
   return found;
 }
