@@ -11,6 +11,6 @@ files["lua/bitrix/runtime/nginx.lua"] = { std = "max+ngx_lua" }
 files["spec/openresty"] = { std = "max+busted+ngx_lua" }
 -- Configuration in Lua's syntax: it assigns globals by design.
 files[".luacheckrc"] = { std = "+luacheckrc" }
--- Annotations: functions without bodies.
 files["tools"] = { max_line_length = 140 }
+-- Annotations: functions without bodies.
 files["library"] = { unused_args = false, max_line_length = 140, ignore = { "211", "241" } }

@@ -69,6 +69,27 @@ describe("bitrix-portal", function()
     local lines = lines_of(with_program(("--port %d --user 6 --secret s"):format(port), ""))
     assert.equal(("http://127.0.0.1:%d/rest/6/s/"):format(port), lines[1])
   end)
+  for _, signal in ipairs { "INT", "TERM" } do
+    it("keeps the state in a file, from one run to the next, also with SIG" .. signal, function()
+      local state = os.tmpname()
+      finally(function() os.remove(state) end)
+      local add = [[
+        curl -s -o /dev/null -d "fields[groupId]=%d&auth=t1" "${webhook%%%%/rest*}/rest/tasks.api.scrum.backlog.add"
+        sleep 0.7; kill -]] .. signal .. [[ $pid; wait $pid 2>/dev/null]]
+      with_program("--token t1 --dump " .. state, add:format(125))
+      with_program(("--token t1 --seed %s --dump %s"):format(state, state), add:format(126))
+      local found = require("dkjson").decode((support.run("cat " .. state)))
+      assert.same({ { 1, 125 }, { 2, 126 } },
+        { { found.backlogs[1].id, found.backlogs[1].groupId }, { found.backlogs[2].id, found.backlogs[2].groupId } })
+    end)
+  end
+  it("names what is wrong with a seed or a dump", function()
+    local text, code = support.run("timeout 10 " .. program .. " --seed /nonexistent.json")
+    assert.same({ 1, true }, { code, text:find("seed: /nonexistent.json", 1, true) ~= nil })
+    text, code = support.run("timeout 10 " .. program .. " --dump /nonexistent/x.json")
+    assert.same({ 1, true }, { code, text:find("/nonexistent/x.json", 1, true) ~= nil })
+    assert.not_matches("traceback", text)
+  end)
   for _, signal in ipairs { "INT", "TERM", "KILL" } do
     it("leaves nothing behind after SIG" .. signal, function()
       local text = with_program("", ([[

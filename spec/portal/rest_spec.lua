@@ -11,7 +11,8 @@ before_each(function()
     domain = domain.new { users = { { id = 1, admin = true } } },
     user = 1,
     secret = "secret",
-    methods = { {
+    token = "token",
+    methods = { require "bitrix.portal.general", {
       ["some.Method"] = {
         params = { { name = "id", type = "int" }, { name = "fields", type = "array" } },
         run = function(_, user, params)
@@ -48,6 +49,31 @@ describe("the webhook", function()
   end)
   it("is checked before the method", function()
     answers(401, "NO_AUTH_FOUND", "Wrong authorization data", nil, nil, { user = 1, secret = "x", method = "nonsense" })
+  end)
+end)
+
+describe("an access token", function()
+  local function with(auth)
+    return handle("some.method", { id = 1, fields = {}, auth = auth }, { method = "some.method" })
+  end
+
+  it("opens the address without a webhook", function()
+    assert.equal(200, (with("token")))
+    assert.same({ user = 1, id = 1, fields = {} }, seen)
+  end)
+  it("must be there", function()
+    answers(401, "NO_AUTH_FOUND", "Wrong authorization data", nil, {}, { method = "profile" })
+    answers(401, "NO_AUTH_FOUND", "Wrong authorization data", nil, { auth = "" }, { method = "profile" })
+  end)
+  it("must be the right one", function()
+    for _, wrong in ipairs { "Token", 5, {} } do
+      answers(401, "invalid_token", "Unable to get application by token", nil, { auth = wrong }, { method = "profile" })
+    end
+    answers(401, "invalid_token", "Unable to get application by token", nil, { auth = "secret" }, { method = "profile" })
+  end)
+  it("does not make up for a wrong webhook", function()
+    answers(401, "NO_AUTH_FOUND", "Wrong authorization data", nil, { auth = "token" },
+      { method = "profile", user = 1, secret = "x" })
   end)
 end)
 

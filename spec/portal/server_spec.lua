@@ -108,8 +108,39 @@ describe("the seed", function()
       users = { { id = 7, admin = true }, { id = 8, admin = false } },
       groups = { { id = 1, scrum = true }, { id = 2, scrum = true } },
       backlogs = { { id = 1, groupId = 2, createdBy = 8, modifiedBy = 0, items = 0 } },
+      epics = {}, sprints = {}, stages = {}, tasks = {},
     }, other:dump())
     other:stop()
+  end)
+  it("can be a dump, also in a file, of a portal with everything", function()
+    local script = [[
+      "group":"sonet_group.create?NAME=G&SCRUM_MASTER_ID=6",
+      "backlog":"tasks.api.scrum.backlog.add?fields[groupId]=$result[group]",
+      "epic":"tasks.api.scrum.epic.add?fields[groupId]=$result[group]&fields[name]=E&fields[files][]=n1",
+      "sprint":"tasks.api.scrum.sprint.add?fields[groupId]=$result[group]&fields[dateStart]=1&fields[dateEnd]=2&fields[status]=active",
+      "task":"tasks.task.add?fields[TITLE]=T&fields[RESPONSIBLE_ID]=6&fields[GROUP_ID]=$result[group]",
+      "move":"tasks.api.scrum.task.update?id=$result[task][task][id]&fields[entityId]=$result[sprint][id]"]]
+    local first = portal.start()
+    assert.same({}, decoded(call(first.webhook .. "batch", '{"cmd":{' .. script:gsub("\n", "") .. "}}")).result.result_error)
+    local dump = first:dump()
+    first:stop()
+    assert.equal(dump.sprints[1].id, dump.tasks[1].entityId)
+    assert.same({ "n1" }, dump.epics[1].files)
+
+    local path = os.tmpname()
+    local file = assert(io.open(path, "wb"))
+    file:write(dkjson.encode(dump))
+    file:close()
+    for _, given in ipairs { dump, path } do
+      local second = portal.start { seed = given }
+      assert.same(dump, second:dump())
+      call(second.webhook .. "tasks.api.scrum.sprint.delete", ('{"id":%d}'):format(dump.sprints[1].id))
+      local after = second:dump()
+      assert.same({ {}, {} }, { after.sprints, after.stages })
+      assert.equal(dump.backlogs[1].id, after.tasks[1].entityId)
+      second:stop()
+    end
+    os.remove(path)
   end)
 end)
 

@@ -45,7 +45,8 @@ local function launch(self, settings)
     assert(pki.create(directory, hexadecimal()))
   end
   shell.write_file(directory .. "/seed.json", json.encode {
-    seed = settings.seed, user = settings.user, secret = settings.secret, follow = settings.follow,
+    seed = settings.seed, user = settings.user, secret = settings.secret, token = settings.token,
+    follow = settings.follow,
   })
   local problem
   for _ = 1, ATTEMPTS do
@@ -86,10 +87,12 @@ local function start(settings, follow)
     error("bitrix.portal: " .. missing, 0)
   end
   settings.secret = settings.secret or random.letters(16)
+  settings.token = settings.token or random.letters(32)
   settings.follow = follow
   local directory = temporary_root() .. "/bitrix-portal." .. random.letters(12)
   local self = setmetatable({
-    directory = directory, seed = settings.seed, secret = settings.secret, nginx = nginx,
+    directory = directory, seed = settings.seed, secret = settings.secret, token = settings.token,
+    nginx = nginx,
   }, Portal)
   self.process = process.new(directory, nginx.path, nginx.log_option, follow)
   local ok, problem = pcall(launch, self, settings)
@@ -114,9 +117,11 @@ end
 --   `secret` (string; default: 16 random letters and digits), `user` (integer, the webhook's user; default 1),
 --   `users` (list of ids or of `{ id =, admin = }`; default 1 and 6), `groups` (list of `{ id =, scrum =, members =,
 --   backlog = { id =, createdBy =, modifiedBy =, items = } }`; `scrum` is true unless said otherwise, `members` a list
---   of user ids, nil: everybody; the default groups are in doc/emulator.md)
--- @treturn table the portal: `port`, `url`, `webhook`, `secret`; with `tls` also `tls_port`, `tls_url`, `tls_webhook`,
---   `ca_file`; methods below
+--   of user ids, nil: everybody; the default groups are in doc/emulator.md), `token` (string, the OAuth 2.0 access
+--   token of the same user; default: 32 random letters and digits), `seed` (the whole state instead of `users` and
+--   `groups`: a table as `dump` returns it, or the path of a JSON file with one)
+-- @treturn table the portal: `port`, `url`, `webhook`, `secret`, `token`; with `tls` also `tls_port`, `tls_url`,
+--   `tls_webhook`, `ca_file`; methods below
 function M.start(options)
   return (start(settings_of(options)))
 end
@@ -182,7 +187,8 @@ function Portal:clear()
   assert(io.open(self.directory .. "/journal", "wb")):close()
 end
 
---- The state of the portal: `{ users = list, groups = list, backlogs = list }`, ordered by id.
+--- The state of the portal: `{ users =, groups =, backlogs =, epics =, sprints =, stages =, tasks = }`, each a list of
+-- rows ordered by id. It can be the `seed` of another portal.
 function Portal:dump()
   alive(self)
   local state = require("bitrix.portal.domain").new(self.seed)
@@ -194,6 +200,15 @@ function Portal:dump()
     end
   end
   return state:dump()
+end
+
+--- A number that is another one after each change of the state.
+function Portal:change_count()
+  alive(self)
+  local file = assert(io.open(self.directory .. "/changes", "rb"))
+  local size = file:seek("end")
+  file:close()
+  return size
 end
 
 --- Waits for the next request of a portal that was made by `start_following`.

@@ -47,6 +47,50 @@ function M.decode(text)
   return value
 end
 
+-- The position of the quote that ends the string which begins at a position.
+local function end_of_string(text, position)
+  position = position + 1
+  while true do
+    local at = text:find('["\\]', position)
+    if text:sub(at, at) == '"' then
+      return at
+    end
+    position = at + 2
+  end
+end
+
+--- The order in which the keys of the objects in a document's outermost object are written.
+-- @tparam string text a document that `decode` has accepted
+-- @treturn table key of the outermost object → list of the keys of the object there
+function M.key_orders(text)
+  local orders, depth, name = {}, 0, nil
+  local position = 1
+  while true do
+    local at = text:find('["{}%[%]]', position)
+    if not at then
+      return orders
+    end
+    local character = text:sub(at, at)
+    if character == '"' then
+      local last = end_of_string(text, at)
+      -- A string before a colon is a key.
+      if depth <= 2 and text:find("^%s*:", last + 1) then
+        local key = dkjson.decode(text:sub(at, last))
+        if depth == 1 then
+          name = key
+          orders[name] = {}
+        elseif orders[name] then
+          table.insert(orders[name], key)
+        end
+      end
+      at = last
+    else
+      depth = depth + ((character == "{" or character == "[") and 1 or -1)
+    end
+    position = at + 1
+  end
+end
+
 --- The directory that dkjson was loaded from, for a Lua of another version to find the same file.
 -- @treturn ?string a path without the final slash
 function M.directory()

@@ -1,4 +1,6 @@
--- Checks the options of portal.start and fills in what is missing, the default portal included. Touches no file.
+-- Checks the options of portal.start and fills in what is missing, the default portal included.
+
+local seed_reader = require "bitrix.portal.seed"
 
 local M = {}
 
@@ -16,6 +18,7 @@ end
 
 local OPTIONS = {
   port = "number", tls = "boolean", secret = "string", user = "number", users = "table", groups = "table",
+  token = "string", seed = { "table", "string" },
 }
 local USER = { id = "number", admin = "boolean" }
 local GROUP = { id = "number", scrum = "boolean", members = "table", backlog = "table" }
@@ -30,8 +33,9 @@ local function check(what, given, known)
     if not expected then
       fail("unknown %s '%s'", what, tostring(name))
     end
-    if type(value) ~= expected then
-      fail("%s '%s': %s expected, got %s", what, name, expected, type(value))
+    local kinds = type(expected) == "table" and expected or { expected }
+    if type(value) ~= kinds[1] and type(value) ~= kinds[2] then
+      fail("%s '%s': %s expected, got %s", what, name, table.concat(kinds, " or "), type(value))
     end
     if expected == "number" and (value < 0 or value % 1 ~= 0) then
       fail("%s '%s': integer from 0 expected, got %s", what, name, tostring(value))
@@ -123,9 +127,22 @@ function M.default_groups()
   }
 end
 
+local function seed_of(options, user)
+  if options.seed then
+    for _, name in ipairs { "users", "groups" } do
+      if options[name] then
+        fail("option '%s' cannot be had with 'seed'", name)
+      end
+    end
+    return seed_reader.read(options.seed, user)
+  end
+  local groups, backlogs = groups_of(options.groups or M.default_groups())
+  return { users = users_of(options.users or M.default_users(), user), groups = groups, backlogs = backlogs }
+end
+
 --- Checks options. Raises what is wrong with them, without a position.
 -- @tparam ?table options see portal.start
--- @treturn table `port`, `tls`, `secret` (nil: to be made up), `user`, `seed` (for domain.new)
+-- @treturn table `port`, `tls`, `secret` and `token` (nil: to be made up), `user`, `seed` (for domain.new)
 function M.read(options)
   options = options or {}
   check("option", options, OPTIONS)
@@ -138,14 +155,17 @@ function M.read(options)
   if options.secret and not options.secret:find("^[%w_-]+$") then
     fail("option 'secret': letters, digits, _ and - expected")
   end
+  if options.token and not options.token:find("^[%w._-]+$") then
+    fail("option 'token': letters, digits, ., _ and - expected")
+  end
   local user = integer(options.user or 1)
-  local groups, backlogs = groups_of(options.groups or M.default_groups())
   return {
     port = integer(options.port or 0),
     tls = options.tls or false,
     secret = options.secret,
     user = user,
-    seed = { users = users_of(options.users or M.default_users(), user), groups = groups, backlogs = backlogs },
+    token = options.token,
+    seed = seed_of(options, user),
   }
 end
 

@@ -85,6 +85,18 @@ local function position_of(key)
   return key
 end
 
+-- A table that knows the order in which its keys came; dkjson's name for that.
+local function ordered()
+  return setmetatable({}, { __jsonorder = {} })
+end
+
+local function note(node, key)
+  local order = (getmetatable(node) or {}).__jsonorder
+  if order and node[key] == nil then
+    order[#order + 1] = key
+  end
+end
+
 local function put(root, path, value)
   local node = root
   for i = 1, #path do
@@ -92,18 +104,20 @@ local function put(root, path, value)
     if i > 1 then
       key = key == "" and #node + 1 or position_of(key)
     end
+    note(node, key)
     if i == #path then
       node[key] = value
     else
       if type(node[key]) ~= "table" then
-        node[key] = {}
+        node[key] = ordered()
       end
       node = node[key]
     end
   end
 end
 
---- Reads `fields[groupId]=125&ids[]=1&ids[]=2` as PHP does. All values are strings.
+--- Reads `fields[groupId]=125&ids[]=1&ids[]=2` as PHP does. All values are strings. The nested tables remember the
+-- order of their keys, as a list in the field `__jsonorder` of their metatables.
 -- @tparam string text a query string or a form body
 -- @tparam[opt] table into where to put the parameters
 -- @treturn table

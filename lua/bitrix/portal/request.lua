@@ -19,7 +19,22 @@ function M.parse_path(path)
   return { user = tonumber(user), secret = secret and php.unescape(secret), method = method }
 end
 
---- Reads the parameters of a call. Those of the body win over those of the query string.
+-- The parameters whose keys have an order that matters: commands run in it, and lists are sorted by it.
+local ORDERED = { cmd = true, order = true }
+
+-- Lua's tables forget the order of the keys in a document; as php.lua does, their metatables keep it.
+local function remember_order(document, text)
+  local orders
+  for name, value in pairs(document) do
+    if type(name) == "string" and ORDERED[name:lower()] and type(value) == "table" then
+      orders = orders or json.key_orders(text)
+      setmetatable(value, { __jsonorder = orders[name] })
+    end
+  end
+end
+
+--- Reads the parameters of a call. Those of the body win over those of the query string. `cmd` and `order` remember the
+-- order of their keys, as a list in the field `__jsonorder` of their metatables.
 -- @tparam ?string query what follows the `?`
 -- @tparam ?string content_type the header
 -- @tparam ?string body the raw body
@@ -32,6 +47,7 @@ function M.parse_params(query, content_type, body)
   if (content_type or ""):lower():find("^%s*application/[%w.+-]*json") then
     local document = json.decode(body)
     if type(document) == "table" then
+      remember_order(document, body)
       for name, value in pairs(document) do
         params[name] = value
       end

@@ -1,6 +1,8 @@
--- The REST entrance: checks the webhook, finds the method, checks its parameters, runs it, wraps the answer.
+-- The REST entrance: checks webhook or token, finds the method, checks its parameters, runs it, wraps the answer.
 -- Knows no nginx and no JSON: answers are a status and a Lua table.
 
+local batch = require "bitrix.portal.batch"
+local date = require "bitrix.portal.date"
 local php = require "bitrix.portal.php"
 
 local M = {}
@@ -8,38 +10,39 @@ local M = {}
 local Rest = {}
 Rest.__index = Rest
 
-local general = {}
-
-general["profile"] = {
-  params = {},
-  run = function(domain, user)
-    return { ID = tostring(user), ADMIN = domain:get("users", user).admin, NAME = "User", LAST_NAME = tostring(user) }
-  end,
-}
-
-general["server.time"] = {
-  params = {},
-  run = function(_, _, _, now)
-    return M.date(now)
-  end,
-}
-
---- A point in time as the portal writes it.
--- @tparam number seconds since 1970
--- @treturn string `2024-04-03T12:50:17+00:00`
-function M.date(seconds)
-  return os.date("!%Y-%m-%dT%H:%M:%S+00:00", math.floor(seconds))
+-- What only the entrance knows.
+local function own_methods(self)
+  return {
+    ["methods"] = {
+      params = {},
+      run = function()
+        local names = {}
+        for _, row in pairs(self.methods) do
+          names[#names + 1] = row.name
+        end
+        table.sort(names)
+        return names
+      end,
+    },
+    ["method.get"] = {
+      params = {},
+      run = function(_, _, params)
+        local known = type(params.name) == "string" and self.methods[params.name:lower()] ~= nil
+        return { isExisting = known, isAvailable = known }
+      end,
+    },
+  }
 end
 
 --- Makes an entrance.
--- @tparam table options `domain`; `user` (the webhook's, an integer); `secret` (the webhook's); `methods` (a list of
---   tables of method rows, see scrum.lua)
+-- @tparam table options `domain`; `user` (the webhook's and the token's, an integer); `secret` (the webhook's); `token`
+--   (an OAuth 2.0 access token, nil: there is none); `methods` (a list of tables of method rows, see methods.lua)
 -- @treturn table an object with `handle` and `call`
 function M.new(options)
-  local self = setmetatable({ domain = options.domain, user = options.user, secret = options.secret }, Rest)
-  -- The portal compares method names without case.
-  self.methods = {}
-  self:register(general)
+  local self = setmetatable({
+    domain = options.domain, user = options.user, secret = options.secret, token = options.token, methods = {},
+  }, Rest)
+  self:register(own_methods(self))
   for _, rows in ipairs(options.methods) do
     self:register(rows)
   end
@@ -47,10 +50,11 @@ function M.new(options)
 end
 
 --- Adds methods.
--- @tparam table rows name → row, see scrum.lua
+-- @tparam table rows name → row, see methods.lua
 function Rest:register(rows)
   for name, row in pairs(rows) do
-    self.methods[name:lower()] = row
+    -- The portal compares method names without case.
+    self.methods[name:lower()] = { name = name, params = row.params, run = row.run }
   end
 end
 
@@ -79,13 +83,15 @@ local function bind(row, params)
   local bound = setmetatable({}, { __index = params })
   for _, param in ipairs(row.params) do
     local value = params[param.name]
-    if value == nil then
+    if value == nil and not param.optional then
       return nil, ("Could not find value for parameter {%s}"):format(param.name)
     end
-    bound[param.name] = converted(value, param.type)
-    if rawget(bound, param.name) == nil then
-      return nil, ("Invalid value {%s} to match with parameter {%s}. Should be value of type %s."):format(
-        shown(value), param.name, param.type)
+    if value ~= nil then
+      bound[param.name] = converted(value, param.type)
+      if rawget(bound, param.name) == nil then
+        return nil, ("Invalid value {%s} to match with parameter {%s}. Should be value of type %s."):format(
+          shown(value), param.name, param.type)
+      end
     end
   end
   return bound
@@ -96,7 +102,7 @@ end
 -- @tparam table params
 -- @tparam number now seconds since 1970
 -- @treturn integer HTTP status
--- @treturn table `{ result = ... }` or `{ error = ..., error_description = ... }`
+-- @treturn table `{ result = ... }`, with `total` and `next` for a list, or `{ error = ..., error_description = ... }`
 function Rest:call(name, params, now)
   local row = self.methods[name:lower()]
   if not row then
@@ -106,11 +112,44 @@ function Rest:call(name, params, now)
   if not bound then
     return failure(400, "100", problem)
   end
-  local result, text = row.run(self.domain, self.user, bound, now)
+  local result, more, code = row.run(self.domain, self.user, bound, now)
   if result == nil then
-    return failure(400, 0, text)
+    return failure(400, code or 0, more)
   end
-  return 200, { result = result }
+  return 200, { result = result, total = more and more.total, next = more and more.next }
+end
+
+-- Runs something that returns a status and a body, and writes into a good body how long it took.
+local function timed(clock, run)
+  local start = clock()
+  local status, body = run(start)
+  if body.error == nil then
+    local finish = clock()
+    body.time = {
+      start = start,
+      finish = finish,
+      duration = finish - start,
+      processing = finish - start,
+      date_start = date.format(start),
+      date_finish = date.format(finish),
+      operating = 0,
+      operating_reset_at = math.floor(finish) + 600,
+    }
+  end
+  return status, body
+end
+
+-- Who may not call, and why; nothing for who may.
+local function refuse(self, address, params)
+  if address.secret then
+    if address.user ~= self.user or address.secret ~= self.secret then
+      return failure(401, "NO_AUTH_FOUND", "Wrong authorization data")
+    end
+  elseif params.auth == nil or params.auth == "" then
+    return failure(401, "NO_AUTH_FOUND", "Wrong authorization data")
+  elseif params.auth ~= self.token then
+    return failure(401, "invalid_token", "Unable to get application by token")
+  end
 end
 
 --- Answers a request.
@@ -120,25 +159,19 @@ end
 -- @treturn integer HTTP status
 -- @treturn table the body
 function Rest:handle(address, params, clock)
-  if address.user ~= self.user or address.secret ~= self.secret then
-    return failure(401, "NO_AUTH_FOUND", "Wrong authorization data")
+  local refused, problem = refuse(self, address, params)
+  if refused then
+    return refused, problem
   end
-  local start = clock()
-  local status, body = self:call(address.method, params, start)
-  if body.error == nil then
-    local finish = clock()
-    body.time = {
-      start = start,
-      finish = finish,
-      duration = finish - start,
-      processing = finish - start,
-      date_start = M.date(start),
-      date_finish = M.date(finish),
-      operating = 0,
-      operating_reset_at = math.floor(finish) + 600,
-    }
-  end
-  return status, body
+  return timed(clock, function(now)
+    if address.method:lower() ~= "batch" then
+      return self:call(address.method, params, now)
+    end
+    return 200, { result = batch.run(params, function(method, inner)
+      local _, body = timed(clock, function(start) return self:call(method, inner, start) end)
+      return body
+    end) }
+  end)
 end
 
 return M

@@ -43,7 +43,8 @@ function M.init(path)
     end),
     user = settings.user,
     secret = settings.secret,
-    methods = { require "bitrix.portal.scrum" },
+    token = settings.token,
+    methods = require "bitrix.portal.methods",
   }
 end
 

@@ -1,22 +1,13 @@
--- The methods tasks.api.scrum.*: one row each, with its parameters and its rules in the portal's checking order.
--- Knows no HTTP; whether required parameters are there has been checked by rest.lua before a row's `run`.
+-- The methods tasks.api.scrum.backlog.*: a row each, with its parameters and its rules in the portal's checking order.
+-- Knows no HTTP; methods.lua says what a row is.
 
+local fields_of = require "bitrix.portal.fields"
 local php = require "bitrix.portal.php"
 
--- A row is { params = { { name, type }, ... }, run = function(domain, user_id, params) }; all params are required.
--- `run` returns the result, or nil and the text of the error.
 local methods = {}
 
 local ID = { name = "id", type = "int" }
 local FIELDS = { name = "fields", type = "array" }
-
--- The portal looks at a user's id only if it is numeric; anything else counts as not given.
-local function given(fields, name)
-  if php.is_numeric(fields[name]) then
-    return php.to_integer(fields[name])
-  end
-  return nil
-end
 
 local function view(backlog)
   return {
@@ -42,18 +33,6 @@ local function find_backlog(domain, user, id)
   return backlog
 end
 
--- createdBy and modifiedBy as given, or nil, nil and the error.
-local function find_authors(domain, fields)
-  local created_by, modified_by = given(fields, "createdBy"), given(fields, "modifiedBy")
-  if created_by and not domain:user_exists(created_by) then
-    return nil, nil, "createdBy user not found"
-  end
-  if modified_by and not domain:user_exists(modified_by) then
-    return nil, nil, "modifiedBy user not found"
-  end
-  return created_by, modified_by
-end
-
 methods["tasks.api.scrum.backlog.add"] = {
   params = { FIELDS },
   run = function(domain, user, params)
@@ -69,7 +48,7 @@ methods["tasks.api.scrum.backlog.add"] = {
     if domain:backlog_of(group_id) then
       return nil, "Backlog already added"
     end
-    local created_by, modified_by, failure = find_authors(domain, fields)
+    local created_by, modified_by, failure = fields_of.authors(domain, fields)
     if failure then
       return nil, failure
     end
@@ -107,9 +86,9 @@ methods["tasks.api.scrum.backlog.update"] = {
       return nil, failure
     end
     local fields = params.fields
-    local group_id = given(fields, "groupId") or backlog.groupId
+    local group_id = fields_of.given(fields, "groupId") or backlog.groupId
     if group_id ~= backlog.groupId then
-      if backlog.items > 0 then
+      if domain:has_items(backlog) then
         return nil, "It is forbidden move a backlog with items"
       end
       if domain:backlog_of(group_id) then
@@ -117,17 +96,15 @@ methods["tasks.api.scrum.backlog.update"] = {
       end
     end
     local created_by, modified_by
-    created_by, modified_by, failure = find_authors(domain, fields)
+    created_by, modified_by, failure = fields_of.authors(domain, fields)
     if failure then
       return nil, failure
     end
-    return view(domain:put("backlogs", {
-      id = backlog.id,
+    return view(domain:change("backlogs", backlog, {
       groupId = group_id,
       createdBy = created_by or backlog.createdBy,
       -- An update that does not say who made it is the update of nobody; the portal keeps no earlier name.
       modifiedBy = modified_by or 0,
-      items = backlog.items,
     }))
   end,
 }
@@ -139,7 +116,7 @@ methods["tasks.api.scrum.backlog.delete"] = {
     if not backlog then
       return nil, failure
     end
-    if backlog.items > 0 then
+    if domain:has_items(backlog) then
       return nil, "It is forbidden remove a backlog with items"
     end
     domain:remove("backlogs", backlog.id)
@@ -147,17 +124,8 @@ methods["tasks.api.scrum.backlog.delete"] = {
   end,
 }
 
-methods["tasks.api.scrum.backlog.getFields"] = {
-  params = {},
-  run = function()
-    return {
-      fields = {
-        groupId = { type = "integer" },
-        createdBy = { type = "integer" },
-        modifiedBy = { type = "integer" },
-      },
-    }
-  end,
+methods["tasks.api.scrum.backlog.getFields"] = fields_of.description {
+  groupId = "integer", createdBy = "integer", modifiedBy = "integer",
 }
 
 return methods

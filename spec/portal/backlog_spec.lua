@@ -1,7 +1,7 @@
--- bitrix/portal/scrum.lua: the backlog methods and the order of their checks.
+-- bitrix/portal/backlog.lua: the backlog methods and the order of their checks.
 
 local domain = require "bitrix.portal.domain"
-local methods = require "bitrix.portal.scrum"
+local methods = require "bitrix.portal.backlog"
 
 local state
 
