@@ -56,4 +56,4 @@ if done then
 end
 
 if portal then portal:stop() end
-os.exit(done and 0 or 1)
+os.exit(done and 0 or 1, true)

@@ -81,4 +81,4 @@ if not ok then
 end
 
 if portal then portal:stop() end
-os.exit(ok and 0 or 1)
+os.exit(ok and 0 or 1, true)
