@@ -46,14 +46,13 @@ static size_t on_answer(char *bytes, size_t size, size_t count, void *user) {
    comes, although the portal may have run the call. There are two ways to stop it. */
 #if LIBCURL_VERSION_NUM >= 0x075000 && !defined(BX_BODY_BY_CALLBACK)
 
-/* libcurl asks before each request that it is about to send, so also before it sends one again. */
+/* libcurl asks before each request that it is about to send, so also before it sends one again. How much of the first
+   went out is not looked at: its counters differ from version to version, and a call that runs twice is worse than
+   one whose outcome is unknown. */
 static int on_request(void *user, char *there, char *here, int there_port, int here_port) {
   bx_http *http = user;
-  long sent = 0;
   (void)there, (void)here, (void)there_port, (void)here_port;
-  if (http->requests++ == 0) return CURL_PREREQFUNC_OK;
-  curl_easy_getinfo(http->easy, CURLINFO_REQUEST_SIZE, &sent);
-  return sent == 0 ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
+  return http->requests++ == 0 ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
 }
 
 static CURLcode set_sender(bx_http *http) {
@@ -67,12 +66,8 @@ static CURLcode set_body(bx_http *http, bx_transfer *t) {
 }
 
 static void take_sent(bx_http *http, bx_transfer *t) {
-  curl_off_t sent = 0;
-  curl_easy_getinfo(http->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
-  t->sent = (size_t)sent;
-  if (t->result != CURLE_ABORTED_BY_CALLBACK) return;
-  t->result = CURLE_SEND_FAIL_REWIND;
-  t->sent = t->body.length; /* libcurl counts the request that it was not allowed to send */
+  t->sent = http->requests > 0 ? t->body.length : 0;
+  if (t->result == CURLE_ABORTED_BY_CALLBACK) t->result = CURLE_SEND_FAIL_REWIND;
 }
 
 #else

@@ -67,8 +67,8 @@ double bx_http_now(void);
 /* Sends the transfer and waits for the end: t->done, and either t->result == CURLE_OK with status and answer,
    or another result with problem. What an earlier attempt left in `t` is dropped first.
    deadline: seconds left for the caller; negative: no deadline; 0: nothing is sent, the deadline has passed.
-   libcurl repeats a request by itself when a kept connection dies under it; here it does so only as long as
-   nothing of it has gone out, so that a portal never sees one call twice. */
+   libcurl repeats a request by itself when a kept connection dies under it; here it is kept from
+   that, so that a portal never sees one call twice. */
 void bx_http_perform(bx_http *http, const bx_http_settings *settings, bx_transfer *t, double deadline);
 
 /* Says what a done transfer with result != CURLE_OK means. */
