@@ -37,6 +37,7 @@ test luarocks                                                       cmd:luarocks
 test valgrind                                                       cmd:valgrind
 test curl                                                           cmd:curl
 test git                                                            cmd:git
+test locales                                                        file:/usr/share/i18n/locales/de_DE
 test nodejs                                                         cmd:node
 test npm                                                            cmd:npm
 ROWS
@@ -55,6 +56,7 @@ present() {
     pc:*) pkg-config --exists "${1#pc:}" 2>/dev/null ;;
     lua:*) "$lua" -e "require '${1#lua:}'" >/dev/null 2>&1 ;;
     luajit:*) luajit -e "require '${1#luajit:}'" >/dev/null 2>&1 ;;
+    file:*) [ -e "${1#file:}" ] ;;
     libc) echo '#include <stdio.h>' | cc -E - >/dev/null 2>&1 ;;
     ca) [ -e /etc/ssl/certs/ca-certificates.crt ] || [ -e /etc/pki/tls/certs/ca-bundle.crt ] || [ -e /etc/ssl/cert.pem ] ;;
     libcurl) pkg-config --exists libcurl 2>/dev/null || command -v curl-config >/dev/null ;;
