@@ -1,5 +1,6 @@
 -- Creates the backlog of a scrum group, then tries it again and tells the error apart.
 --
+--   make && eval "$(make -s env)"                                 (in a checkout)
 --   lua5.4 examples/backlog_add.lua [groupId [createdBy]]        (125 and 6 if not given)
 --
 -- With BITRIX24_WEBHOOK_URL in the environment it talks to that portal, otherwise to an emulated one that it
@@ -38,8 +39,9 @@ local function report(ok, outcome, info)
     print("  " .. tostring(outcome))
     show((bitrix.scrum.backlog_get{ groupId = groupId }))
     return true
-  elseif outcome.reason == "group_id_not_found" then
-    print(("There is no scrum group %s; give another: backlog_add.lua groupId createdBy"):format(groupId))
+  elseif outcome.reason == "group_id_not_found" or outcome.reason == "access_denied" then
+    print(("Group %s does not exist, or is closed to this webhook's user; give another:\n  %s"):format(groupId, tostring(outcome)))
+    print("  backlog_add.lua groupId createdBy")
   elseif outcome.executed == "unknown" then
     print("Nobody knows whether the backlog was created; look before you try again:\n  " .. tostring(outcome))
   else

@@ -7,7 +7,7 @@ local WEBHOOK = "https://acme.bitrix24.com/rest/1/s3cr3tc0de/"
 -- How many sockets this process has open.
 local function sockets()
   local stat = assert(io.open("/proc/self/stat"))
-  local pipe = io.popen(("ls -l /proc/%d/fd"):format(stat:read("*n")))
+  local pipe = io.popen(("ls -l /proc/%d/fd 2>/dev/null"):format(stat:read("*n")))
   stat:close()
   local count = select(2, pipe:read("*a"):gsub("socket:", ""))
   pipe:close()
@@ -88,7 +88,7 @@ describe("bitrix.new", function()
       { "user_agent", "a\0b", "non-empty printable text" }, { "retry", 3, "boolean expected, got number" },
       { "headers", "X: y", "table expected, got string" }, { "headers", { ["X-Y"] = "a\nb" }, "a header's value" },
       { "headers", { ["X Y"] = "a" }, "a header's name" }, { "headers", { ["X-Y"] = 1 }, "must all be strings" },
-      { "headers", { "X-Y: z" }, "must all be strings" }, { "headers", { host = "evil" }, "the client sets this header" },
+      { "headers", { "X-Y: z" }, "must all be strings" }, { "headers", { host = "evil" }, "does not set itself" },
       { "headers", { ["USER-AGENT"] = "x" }, "the option 'user_agent'" },
     }
     for _, case in ipairs(cases) do

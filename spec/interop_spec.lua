@@ -7,7 +7,7 @@ local function install()
     mkdir -p build/interop && cd build/interop &&
     cp ../../spec/interop/package.json ../../spec/interop/b24jssdk.mjs . &&
     { [ -d node_modules/@bitrix24/b24jssdk ] ||
-      npm install --silent --no-audit --no-fund --no-package-lock >install.log 2>&1 || { cat install.log >&2; exit 1; }; }]])
+      npm install --no-audit --no-fund --no-package-lock >install.log 2>&1 || { cat install.log >&2; exit 1; }; }]])
 end
 
 describe("interop #once", function()
@@ -18,13 +18,16 @@ describe("interop #once", function()
 
   it("the official JavaScript SDK calls, fails, batches and lists over TLS", function()
     local installed = install()
-    assert.is_true(installed == true or installed == 0, "npm install")
+    if not (installed == true or installed == 0) then
+      assert.is_nil(os.getenv("CI"), "npm did not install the SDK: see above")
+      return pending("the JavaScript SDK could not be had from npm: see build/interop/install.log")
+    end
     local pipe = io.popen(("cd build/interop && env -u LD_PRELOAD NODE_EXTRA_CA_CERTS=%q timeout 100 node b24jssdk.mjs %q 2>&1"):format(
       portal.ca_file, portal.tls_webhook))
     local output = pipe:read("*a")
     pipe:close()
+    assert.truthy(output:find("SEEN ", 1, true), output)
     local seen = json.decode(output:match("SEEN ([^\n]*)"))
-    assert.is_table(seen, output)
     assert.equal(125, seen.backlog.groupId)
     assert.equal(6, seen.backlog.createdBy)
     assert.same({ status = 404, code = "ERROR_METHOD_NOT_FOUND", text = "Method not found!" }, seen.unknownMethod)

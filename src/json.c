@@ -3,6 +3,7 @@
 
 #include <locale.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -111,7 +112,7 @@ static int check_string(lua_State *L, int index, const level *at) {
 static int check_number(lua_State *L, const bx_json *json, int index, const level *at) {
   lua_Number n = lua_tonumber(L, index);
   const char *text;
-  char *end;
+  char *end, digits[400]; /* the largest double has 309 */
   int exact;
   if (n != n || n - n != 0) return refuse(L, at, n != n ? "NaN" : "an infinite number", " cannot be sent");
   if (fabs(n) < 1e13 || (!bx_isinteger(L, index) && floor(n) != n)) return 1;
@@ -134,7 +135,10 @@ static int check_number(lua_State *L, const bx_json *json, int index, const leve
     text = lua_tostring(L, -1);
   } else
 #endif
-    text = "this integer";
+  {
+    snprintf(digits, sizeof digits, "%.0f", n);
+    text = digits;
+  }
   return refuse(L, at, text, " cannot be written exactly by the installed lua-cjson; send it as a string");
 }
 

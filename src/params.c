@@ -133,7 +133,7 @@ static int append_date(lua_State *L, const bx_param *p, int index, bx_buffer *bo
   text = lua_type(L, index) == LUA_TSTRING ? lua_tolstring(L, index, &length) : NULL;
   if (text == NULL) return refuse_value(L, p, index, expected);
   if (!bx_text_is_date(text, length)) {
-    lua_pushfstring(L, "field '%s': %s expected, got another string", p->name, expected);
+    lua_pushfstring(L, "field '%s': %s expected, got '%s'", p->name, expected, text);
     return 0;
   }
   return append_text(L, body, text, length);
@@ -156,7 +156,7 @@ static int append_choice(lua_State *L, const bx_param *p, int index, bx_buffer *
   if (nearest.name != NULL)
     lua_pushfstring(L, "field '%s': %s expected; did you mean '%s'?", p->name, lua_tostring(L, -1), nearest.name);
   else if (text != NULL)
-    lua_pushfstring(L, "field '%s': %s expected, got another string", p->name, lua_tostring(L, -1));
+    lua_pushfstring(L, "field '%s': %s expected, got '%s'", p->name, lua_tostring(L, -1), text);
   else
     refuse_value(L, p, index, lua_tostring(L, -1));
   return 0;

@@ -190,8 +190,8 @@ const char *bx_settings_header(bx_settings *settings, const char *name, size_t n
     return "a header's value expected: printable, not empty, 8192 bytes at most";
   for (i = 0; i < sizeof ours / sizeof *ours; i++)
     if (strcasecmp(name, ours[i]) == 0)
-      return i + 1 == sizeof ours / sizeof *ours ? "the option 'user_agent' sets this header"
-                                                 : "the client sets this header";
+      return i + 1 == sizeof ours / sizeof *ours ? "the option 'user_agent' sets User-Agent"
+                                                 : "a header that the client does not set itself expected";
   if (bx_buffer_append(&line, name, name_length) == 0 && bx_buffer_puts(&line, ": ") == 0 &&
       bx_buffer_append(&line, value, value_length) == 0 && bx_buffer_append(&line, "", 1) == 0)
     added = add_header(settings, line.data);
