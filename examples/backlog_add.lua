@@ -40,8 +40,9 @@ local function report(ok, outcome, info)
     show((bitrix.scrum.backlog_get{ groupId = groupId }))
     return true
   elseif outcome.reason == "group_id_not_found" or outcome.reason == "access_denied" then
-    print(("Group %s does not exist, or is closed to this webhook's user; give another:\n  %s"):format(groupId, tostring(outcome)))
-    print("  backlog_add.lua groupId createdBy")
+    print(("Group %s does not exist, or is closed to this webhook's user:"):format(groupId))
+    print("  " .. tostring(outcome))
+    print("Give another: backlog_add.lua groupId createdBy")
   elseif outcome.executed == "unknown" then
     print("Nobody knows whether the backlog was created; look before you try again:\n  " .. tostring(outcome))
   else

@@ -268,6 +268,29 @@ describe("the scrum API", function()
       assert.is_false(ours)
     end)
 
+    it("is safe from several places at once: one creates, all have the same", function()
+      local code = ([[
+        local scrum = require("bitrix").new{ webhook = %q }.scrum
+        local backlog, created = scrum.backlog_ensure{ groupId = 125, createdBy = 6 }
+        print(backlog.id, created)
+      ]]):format(portal.webhook):gsub("\n", " ")
+      local command = ("%s -e '%s'"):format(os.getenv("BITRIX_LUA") or arg[-1], code)
+      for _ = 1, 5 do
+        local pipes, ids, creators = {}, {}, 0
+        for i = 1, 4 do pipes[i] = io.popen(command) end
+        for i = 1, 4 do
+          local id, created = pipes[i]:read("*a"):match("^(%d+)%s+(%a+)")
+          pipes[i]:close()
+          ids[assert(id)] = true
+          if created == "true" then creators = creators + 1 end
+        end
+        assert.equal(1, creators)
+        local only = next(ids)
+        assert.is_nil(next(ids, only))
+        client.scrum.backlog_delete{ id = only }
+      end
+    end)
+
     it("passes on what it cannot settle", function()
       local _, refused = client.scrum.backlog_ensure{ groupId = 125, createdBy = 999999 }
       assert.equal("created_by_not_found", refused.reason)
