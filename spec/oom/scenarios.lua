@@ -153,7 +153,7 @@ local scenarios = {
       local texts = {
         "option 'webhook': the address of", "option 'webhook': the address of", "option 'webhook': the address of",
         "option 'webhook': https expected", "option 'webhook': the address of", "option 'proxy': a proxy's address",
-        "option 'headers': the client sets", "option 'timeout': a positive", "unknown option 'timout'; did", "no webhook:",
+        "option 'headers': a header that t", "option 'timeout': a positive", "unknown option 'timout'; did", "no webhook:",
       }
       for i, text in ipairs(texts) do
         equal(nil, refused[i][1], i .. ": session")
