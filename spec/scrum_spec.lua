@@ -115,6 +115,8 @@ describe("the scrum API", function()
     assert.same({ id = 48, name = "New", sort = 100, type = "NEW", sprintId = 7, color = "00C4FB" }, stages[1])
     assert.equal("2024", stages[2].name)
     for _, field in ipairs{ "id", "sort", "sprintId" } do assert.is_true(is_integer(stages[2][field])) end
+    portal:script{ { status = 200, body = '{"result":[{"sort":"-7"},{"sort":"-"},{"sort":"7x"}]}' } }
+    assert.same({ { sort = -7 }, { sort = "-" }, { sort = "7x" } }, (client.scrum.kanban_get_stages{ sprintId = 7 }))
     portal:script{ { status = 200, body = '{"result":[]}' }, { status = 200, body = '{"result":[{"id":null},5]}' } }
     assert.same({}, (client.scrum.kanban_get_stages{ sprintId = 7 }))
     assert.same({ {}, 5 }, (client.scrum.kanban_get_stages{ sprintId = 7 }))
@@ -152,7 +154,9 @@ describe("the scrum API", function()
 
     it("and refuses what is none", function()
       for _, date in ipairs{ "", "03.04.2024", "2024-13-01", "2024-02-30", "2023-02-29", "2024-04-03T", "2024-04-03T25:00",
-        "2024-04-03T12:60", "2024-04-03T12:50:17+2", "2024-04-03T12:50:17Zx", "2024-4-3", "tomorrow", "2024-04-03\0",
+        "2024-04-03T12:60", "2024-04-03T12:50:17+2",
+        "2024-04-03T12:50:17+02:",
+        "2024-04-03T12:50:17Zx", "2024-4-3", "tomorrow", "2024-04-03\0",
         253402300800, -1e12, 0 / 0, math.huge, true, {}, bitrix.null } do
         local ok, problem = pcall(client.scrum.sprint_update, { id = 1, dateStart = date })
         assert.is_false(ok)
@@ -162,7 +166,8 @@ describe("the scrum API", function()
   end)
 
   it("sends numbers as strings where the portal wants strings", function()
-    for given, expected in pairs{ [5] = "5", [0.5] = "0.5", ["XL"] = "XL", [-1] = "-1" } do
+    for given, expected in pairs{ [5] = "5", [0.5] = "0.5", ["XL"] = "XL", [-1] = "-1", [1e15] = "1000000000000000",
+      [9007199254740992] = "9007199254740992", [123456789012345] = "123456789012345" } do
       portal:clear()
       portal:script{ { status = 200, body = '{"result":true}' } }
       client.scrum.task_update{ id = 1, storyPoints = given }
@@ -182,7 +187,7 @@ describe("the scrum API", function()
       integer = { true, 1.5, "x", "", "1.0", {}, print, bitrix.null, 0 / 0, math.huge, "-1", "\0", ("9"):rep(30) },
       string = { true, {}, print, bitrix.null, "\255", "\237\160\128", 0 / 0, math.huge },
       date = { true, {}, print, bitrix.null, "x", "2024-99-01", 1e300 },
-      choice = { true, 1, {}, print, bitrix.null, "", "nonsense", "active " },
+      choice = { true, 1, {}, print, bitrix.null, "", "nonsense", "active ", "planned\0", "NEW\0x" },
       table = { true, 1, "x", print, bitrix.null },
     }
     local right = { integer = 1, string = "x", date = "2024-04-03", table = {} }
@@ -298,6 +303,45 @@ describe("the scrum API", function()
       local ok, raised = pcall(raising.scrum.backlog_ensure, { groupId = 1, createdBy = 1 })
       assert.is_false(ok)
       assert.equal("connect", raised.reason)
+    end)
+
+    local function ran_and_lost() return { execute = true, close = true } end
+
+    it("never says that nothing ran when its add may have", function()
+      local hasty = safe.new{ webhook = portal.webhook, deadline = 0.3 }
+      portal:script{ { delay = 1, execute = true, status = 200, body = "{}" } }
+      local _, err = hasty.scrum.backlog_ensure{ groupId = 125, createdBy = 6 }
+      assert.equal("deadline", err.reason)
+      assert.equal("unknown", err.executed)
+      portal:clear()
+      portal:script{ ran_and_lost(), { status = 503, body = '{"error":"QUERY_LIMIT_EXCEEDED"}' } }
+      _, err = client.scrum.backlog_ensure{ groupId = 125, createdBy = 6 }
+      assert.same({ "query_limit_exceeded", "unknown" }, { err.reason, err.executed })
+      client.scrum.backlog_delete{ id = client.scrum.backlog_get{ groupId = 125 }.id }
+    end)
+
+    it("counts as created what its lost add created late, and what answers strings", function()
+      portal:script{ ran_and_lost(), { status = 400, body = '{"error":0,"error_description":"Backlog not found"}' } }
+      local backlog, created = client.scrum.backlog_ensure{ groupId = 125, createdBy = 6 }
+      assert.equal(125, backlog.groupId)
+      assert.is_true(created)
+      client.scrum.backlog_delete{ id = backlog.id }
+      portal:script{ { close = true }, { status = 200, body = '{"result":{"id":"1","groupId":"125","createdBy":"6"}}' } }
+      assert.is_true((select(2, client.scrum.backlog_ensure{ groupId = 125, createdBy = 6 })))
+    end)
+
+    it("survives answers of odd shape", function()
+      for _, result in ipairs{ "null", "true", "5", '"x"', "[]" } do
+        portal:script{ { close = true }, { status = 200, body = ('{"result":%s}'):format(result) } }
+        local ok, _, created = pcall(client.scrum.backlog_ensure, { groupId = 125, createdBy = 6 })
+        assert.is_true(ok)
+        assert.is_false(created)
+      end
+      portal:script{ { status = 200, body = "{}", execute = true } }
+      local backlog, created = client.scrum.backlog_ensure{ groupId = 125, createdBy = 6 }
+      assert.equal(125, backlog.groupId)
+      assert.is_true(created)
+      client.scrum.backlog_delete{ id = backlog.id }
     end)
 
     it("does not go round for ever when somebody keeps deleting", function()

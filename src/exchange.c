@@ -146,15 +146,27 @@ static int exchange_perform(lua_State *L) {
   return 0;
 }
 
+/* An integer as text, as the portal sends it: digits, with a minus sign perhaps. */
+static int to_integer(lua_State *L, int index, long long *value) {
+  const char *text = lua_type(L, index) == LUA_TSTRING ? lua_tostring(L, index) : "";
+  int known;
+  if (*text != '-') return bx_params_integer(L, index, value);
+  lua_pushstring(L, text + 1);
+  known = bx_params_integer(L, lua_gettop(L), value);
+  *value = -*value;
+  lua_pop(L, 1);
+  return known;
+}
+
 /* Makes integers of the fields that the portal sends as strings, in each row of the list at `list`. */
 static void make_integers(lua_State *L, int list, const char *const *fields) {
   size_t i, k, n = lua_istable(L, list) ? lua_rawlen(L, list) : 0;
   for (i = 1; i <= n; i++) {
     lua_rawgeti(L, list, (int)i);
     for (k = 0; lua_istable(L, -1) && fields[k] != NULL; k++) {
-      long long value;
+      long long value = 0;
       lua_getfield(L, -1, fields[k]);
-      if (bx_params_integer(L, lua_gettop(L), &value)) {
+      if (to_integer(L, lua_gettop(L), &value)) {
         bx_pushinteger64(L, value);
         lua_setfield(L, -3, fields[k]);
       }

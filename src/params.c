@@ -2,6 +2,7 @@
 #include "params.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "names.h"
@@ -106,12 +107,15 @@ static int append_string(lua_State *L, const bx_param *p, int index, bx_buffer *
   const char *text;
   if (type != LUA_TSTRING && type != LUA_TNUMBER) return refuse_value(L, p, index, "string");
   if (type == LUA_TNUMBER && !(fabs(lua_tonumber(L, index)) < HUGE_VAL)) return refuse_value(L, p, index, "string");
-#if BX_HAS_INTEGERS
-  if (type == LUA_TNUMBER && !lua_isinteger(L, index)) { /* 5.0 is meant to be 5, as it is on other versions of Lua */
+  if (type == LUA_TNUMBER && !bx_isinteger(L, index)) {
+    /* 5.0 is meant to be 5, and a large integral number to be no power of ten, on each version of Lua. */
     lua_Number n = lua_tonumber(L, index);
-    if (floor(n) == n && fabs(n) < 1e15) lua_pushinteger(L, (lua_Integer)n), index = lua_gettop(L);
+    char digits[32];
+    if (floor(n) == n && fabs(n) <= 9007199254740992.0) {
+      snprintf(digits, sizeof digits, "%.0f", n + 0.0);
+      return append_text(L, body, digits, strlen(digits));
+    }
   }
-#endif
   lua_pushvalue(L, index);
   text = lua_tolstring(L, -1, &length);
   if (!bx_text_is_utf8(text, length)) {
@@ -141,10 +145,10 @@ static int append_date(lua_State *L, const bx_param *p, int index, bx_buffer *bo
 
 static int append_choice(lua_State *L, const bx_param *p, int index, bx_buffer *body) {
   bx_nearest nearest = {NULL, 0};
-  const char *text = lua_type(L, index) == LUA_TSTRING ? lua_tostring(L, index) : NULL;
-  size_t i;
+  size_t i, length = 0;
+  const char *text = lua_type(L, index) == LUA_TSTRING ? lua_tolstring(L, index, &length) : NULL;
   for (i = 0; text != NULL && p->choices[i] != NULL; i++) {
-    if (strcmp(text, p->choices[i]) == 0) return append_text(L, body, text, strlen(text));
+    if (strcmp(text, p->choices[i]) == 0 && strlen(text) == length) return append_text(L, body, text, strlen(text));
     bx_nearest_offer(&nearest, text, p->choices[i]);
   }
   luaL_checkstack(L, 4, "choices");

@@ -92,8 +92,9 @@ static int skip_zone(cursor *c) {
   if (c->at == c->end || skip(c, 'Z')) return 1;
   if (!skip(c, '+') && !skip(c, '-')) return 0;
   if (!is_within(number(c, 2), 0, 14)) return 0;
+  if (c->at == c->end) return 1;
   skip(c, ':');
-  return c->at == c->end || is_within(number(c, 2), 0, 59);
+  return is_within(number(c, 2), 0, 59);
 }
 
 int bx_text_is_date(const char *text, size_t length) {
@@ -107,8 +108,9 @@ int bx_text_is_date(const char *text, size_t length) {
 
 int bx_text_date(double seconds, char out[BX_TEXT_DATE]) {
   struct tm parts;
-  time_t whole = (time_t)seconds;
+  time_t whole;
   if (!(seconds >= -30610224000.0 && seconds < 253402300800.0)) return 0;
+  whole = (time_t)seconds;
   if ((double)whole > seconds) whole--;
   return gmtime_r(&whole, &parts) != NULL && strftime(out, BX_TEXT_DATE, "%Y-%m-%dT%H:%M:%S+00:00", &parts) != 0;
 }

@@ -10,7 +10,7 @@ local ROUNDS = 5
 -- @return[1] backlog, whether it was created, info
 -- @return[2] nil, error object or message
 function _M.backlog_ensure(call, params)
-  local attempts, last = {}, nil
+  local attempts, last, lost = {}, nil, false
   local function step(name, what)
     local result, more = call(name, what)
     if type(more) == "table" then
@@ -19,20 +19,28 @@ function _M.backlog_ensure(call, params)
     end
     return result, more
   end
+  -- What one of our adds may have done is not undone by the failure of a later step.
+  local function failed(problem)
+    if lost then problem.executed = "unknown" end
+    return nil, problem
+  end
   for _ = 1, ROUNDS do
     local added, more = step("backlog_add", params)
-    if added ~= nil then return added, true, more end
+    if type(added) == "table" then return added, true, more end
     if type(more) == "string" then return nil, more end
-    if more.reason ~= "backlog_already_added" and more.executed ~= "unknown" then return nil, more end
+    local made = added ~= nil -- the portal said yes and did not say to what
+    lost = lost or made or more.executed == "unknown"
+    if not made and more.reason ~= "backlog_already_added" and more.executed ~= "unknown" then return failed(more) end
     local found, info = step("backlog_get", { groupId = params.groupId })
     if found ~= nil then
       -- Who made it when the answer to our add was lost? A group has one backlog: this one has our author, so we did.
-      return found, more.executed == "unknown" and found.createdBy == tonumber(params.createdBy), info
+      local author = type(found) == "table" and tonumber(found.createdBy)
+      return found, made or lost and author == tonumber(params.createdBy), info
     end
-    if info.reason ~= "backlog_not_found" then return nil, info end
-    last = more
+    if info.reason ~= "backlog_not_found" then return failed(info) end
+    last = not made and more or info
   end
-  return nil, last
+  return failed(last)
 end
 
 return _M

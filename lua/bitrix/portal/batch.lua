@@ -40,19 +40,17 @@ local function commands_of(cmd)
   return list
 end
 
--- What `[a][0][b]` finds in the results, or nil.
+-- What the keys of a reference find in the results, or nil.
 local function look_up(results, path)
   local value = results
-  local first = true
-  for key in path:gmatch("%[([^%]]*)%]") do
+  for i, key in ipairs(path) do
     if type(value) ~= "table" then
       return nil
     end
     local number = integer_key(key)
-    if first then
+    if i == 1 then
       -- `results` is ours: its integer keys are PHP's.
       value = number and value[number] or value[key]
-      first = false
     elseif number and value[number + 1] ~= nil then
       value = value[number + 1]
     else
@@ -62,7 +60,25 @@ local function look_up(results, path)
   return value
 end
 
-local REFERENCE = "%$result(%[[%w_%[%]%-%.]+%])"
+-- The next `$result[key][field]` in a text from a position on: where it begins, where it ends, its keys; or nil.
+local function next_reference(text, from)
+  local first, last = text:find("$result", from, true)
+  while first do
+    local path = {}
+    while true do
+      local key, after = text:match("^%[([^%[%]]+)%]()", last + 1)
+      if not key then
+        break
+      end
+      path[#path + 1] = key
+      last = after - 1
+    end
+    if path[1] then
+      return first, last, path
+    end
+    first, last = text:find("$result", last + 1, true)
+  end
+end
 
 -- A value with its references replaced; one that finds nothing is replaced by an empty text.
 local function resolved(value, results)
@@ -75,15 +91,20 @@ local function resolved(value, results)
   elseif type(value) ~= "string" or not value:find("$result[", 1, true) then
     return value
   end
-  local whole = value:match("^" .. REFERENCE .. "$")
-  if whole then
-    local found = look_up(results, whole)
+  local parts, position = {}, 1
+  local first, last, path = next_reference(value, 1)
+  if first == 1 and last == #value then
+    local found = look_up(results, path)
     return found == nil and "" or found
   end
-  return (value:gsub(REFERENCE, function(path)
+  while first do
     local found = look_up(results, path)
-    return type(found) == "table" and "Array" or found == nil and "" or tostring(found)
-  end))
+    parts[#parts + 1] = value:sub(position, first - 1)
+    parts[#parts + 1] = type(found) == "table" and "Array" or found == nil and "" or tostring(found)
+    position = last + 1
+    first, last, path = next_reference(value, position)
+  end
+  return table.concat(parts) .. value:sub(position)
 end
 
 -- A section as PHP encodes it: a list if its keys are 0 to n-1 in this order, else an object, `[]` when empty.

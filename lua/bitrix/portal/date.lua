@@ -27,9 +27,9 @@ local function offset_of(zone)
   if zone == "" or zone == "Z" or zone == "z" then
     return 0
   end
-  local sign, hours, minutes = zone:match("^([+-])(%d%d):?(%d?%d?)$")
-  hours, minutes = tonumber(hours), tonumber(minutes ~= "" and minutes or 0)
-  if not sign or hours > 23 or minutes > 59 then
+  local sign, hours, minutes = zone:match("^([+-])(%d%d)(.*)$")
+  hours, minutes = tonumber(hours), tonumber(minutes == "" and 0 or minutes and minutes:match("^:?(%d%d)$"))
+  if not sign or hours > 23 or not minutes or minutes > 59 then
     return nil
   end
   return (sign == "-" and -1 or 1) * (hours * 3600 + minutes * 60)
@@ -53,16 +53,21 @@ local function time_of(text)
   return hours * 3600 + minutes * 60 + seconds - offset
 end
 
+-- The years 1000 to 9999, which have four digits.
+local function within(seconds)
+  return seconds and seconds >= -30610224000 and seconds < 253402300800 and seconds or nil
+end
+
 --- Reads a point in time. Without a zone it is UTC.
 -- @param value an ISO 8601 string, or seconds since 1970 as a number or digits
--- @treturn ?integer seconds since 1970, nil when it is neither
+-- @treturn ?integer seconds since 1970, nil when it is neither, or outside the years 1000 to 9999
 function M.parse(value)
   if type(value) == "number" then
-    return value == value and math.abs(value) < 1e12 and math.floor(value) or nil
+    return value == value and within(value) and math.floor(value) or nil
   elseif type(value) ~= "string" then
     return nil
   elseif value:find("^%-?%d%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?$") then
-    return tonumber(value)
+    return within(tonumber(value))
   end
   local year, month, day, rest = value:match("^(%d%d%d%d)%-(%d%d)%-(%d%d)(.*)$")
   year, month, day = tonumber(year), tonumber(month), tonumber(day)
@@ -70,7 +75,7 @@ function M.parse(value)
     return nil
   end
   local seconds = time_of(rest)
-  return seconds and days_from_1970(year, month, day) * 86400 + seconds
+  return seconds and within(days_from_1970(year, month, day) * 86400 + seconds)
 end
 
 --- Writes a point in time.

@@ -29,6 +29,33 @@ function M.encode(value)
   return dkjson.encode(value, { keyorder = KEY_ORDER, exception = null_or_fail })
 end
 
+-- The position of the quote that ends the string which begins at a position.
+local function end_of_string(text, position)
+  position = position + 1
+  while true do
+    local at = text:find('["\\]', position)
+    if not at then
+      return #text
+    end
+    if text:sub(at, at) == '"' then
+      return at
+    end
+    position = at + 2
+  end
+end
+
+-- Whether there is a comment, which dkjson reads and PHP does not.
+local function has_comment(text)
+  local position = 1
+  while true do
+    local at = text:find('["/]', position)
+    if not at or text:sub(at, at) == "/" then
+      return at ~= nil
+    end
+    position = end_of_string(text, at) + 1
+  end
+end
+
 --- Decodes a document; `null` becomes nil, that is: absent.
 -- @tparam string text
 -- @return the value, or nil and a message. The document must be followed by nothing but white space.
@@ -44,19 +71,10 @@ function M.decode(text)
   if rest and text:find("%S", rest) then
     return nil, "something follows the document"
   end
-  return value
-end
-
--- The position of the quote that ends the string which begins at a position.
-local function end_of_string(text, position)
-  position = position + 1
-  while true do
-    local at = text:find('["\\]', position)
-    if text:sub(at, at) == '"' then
-      return at
-    end
-    position = at + 2
+  if has_comment(text) then
+    return nil, "a comment"
   end
+  return value
 end
 
 --- The order in which the keys of the objects in a document's outermost object are written.

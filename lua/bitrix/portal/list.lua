@@ -25,7 +25,7 @@ local function comparable(value, kind)
   if value == nil or kind == "date" then
     return date.parse(value)
   elseif kind == "number" then
-    return php.is_numeric(value) and tonumber((tostring(value):gsub("^%s*%+", ""))) or nil
+    return php.is_numeric(value) and php.to_number(value) or nil
   end
   return (type(value) == "boolean" and (value and "1" or "0") or tostring(value)):lower()
 end
@@ -34,7 +34,8 @@ local MAGIC = "[%^%$%(%)%%%.%[%]%*%+%-%?]"
 
 -- SQL's LIKE: `%` stands for anything, `_` for one character.
 local function is_like(value, pattern)
-  local lua = tostring(pattern):lower():gsub(MAGIC, "%%%0"):gsub("%%%%", ".*"):gsub("_", ".")
+  -- More than one `%` in a row stand for no more than one, and would take Lua's patterns too long.
+  local lua = tostring(pattern):lower():gsub("%%+", "%%"):gsub(MAGIC, "%%%0"):gsub("%%%%", ".*"):gsub("_", ".")
   return tostring(value):lower():find("^" .. lua .. "$") ~= nil
 end
 
@@ -43,7 +44,8 @@ local function contains(value, part)
 end
 
 local function is_equal(value, wanted, kind)
-  return comparable(value, kind) == comparable(wanted, kind)
+  local b = comparable(wanted, kind)
+  return b ~= nil and comparable(value, kind) == b
 end
 
 local function ordered(compare)

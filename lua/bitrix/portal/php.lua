@@ -30,6 +30,13 @@ function M.is_numeric(value)
   return false
 end
 
+--- The number that is_numeric has seen.
+-- @param value a number, or a string that is one
+-- @treturn number
+function M.to_number(value)
+  return type(value) == "number" and value or tonumber((value:match("^%s*%+?(.-)%s*$")))
+end
+
 --- PHP's (int): whatever the value, an integer comes out; what is no number is 0.
 function M.to_integer(value)
   local kind = type(value)
@@ -37,7 +44,7 @@ function M.to_integer(value)
     return truncate(value)
   elseif kind == "string" then
     if M.is_numeric(value) then
-      return truncate(tonumber((value:match("^%s*%+?(.-)%s*$"))))
+      return truncate(M.to_number(value))
     end
     local digits = value:match("^%s*([+-]?%d+)")
     return digits and truncate(tonumber((digits:gsub("^%+", "")))) or 0
@@ -59,6 +66,8 @@ function M.unescape(text, form)
   return (text:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
 end
 
+local MOST_NESTED = 64 -- PHP's max_input_nesting_level
+
 -- "fields[groupId]" → { "fields", "groupId" }; "a[]" → { "a", "" }. A bracket that is not closed belongs to the name.
 local function path_of(name)
   local base, rest = name:match("^([^%[]+)(.*)$")
@@ -69,7 +78,7 @@ local function path_of(name)
   local position = 1
   while true do
     local key, after = rest:match("^%[([^%]]*)%]()", position)
-    if not key then
+    if not key or #path == MOST_NESTED then
       return path
     end
     path[#path + 1] = key

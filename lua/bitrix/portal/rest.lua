@@ -74,7 +74,7 @@ local function converted(value, kind)
   if type(value) == "table" or type(value) == "boolean" or not php.is_numeric(value) then
     return nil
   end
-  local number = tonumber((tostring(value):gsub("^%s*%+", "")))
+  local number = php.to_number(value)
   return number % 1 == 0 and php.to_integer(number) or nil
 end
 

@@ -6,7 +6,7 @@ local json = require "bitrix.portal.json"
 
 local M = {}
 
-local ID, TEXT, DATE, LIST, BOOLEAN = "id", "text", "date", "list", "boolean"
+local ID, SORT, TEXT, DATE, LIST, BOOLEAN = "id", "sort", "text", "date", "list", "boolean"
 
 -- kind → field → { type, default }; without a default the field may be missing, and REQUIRED must be there.
 local REQUIRED = {}
@@ -17,14 +17,14 @@ local ROWS = {
   backlogs = { groupId = { ID, REQUIRED }, createdBy = { ID, 0 }, modifiedBy = { ID, 0 }, items = { ID, 0 } },
   epics = { groupId = { ID, REQUIRED }, name = { TEXT, REQUIRED }, description = { TEXT, "" },
     color = { TEXT, "#69dafc" }, files = { LIST, {} }, createdBy = { ID, 0 }, modifiedBy = { ID, 0 } },
-  sprints = { groupId = { ID, REQUIRED }, name = { TEXT, "" }, sort = { ID, 0 }, createdBy = { ID, 0 },
+  sprints = { groupId = { ID, REQUIRED }, name = { TEXT, "" }, sort = { SORT, 0 }, createdBy = { ID, 0 },
     modifiedBy = { ID, 0 }, dateStart = { DATE, REQUIRED }, dateEnd = { DATE, REQUIRED },
     status = { TEXT, "planned" } },
-  stages = { sprintId = { ID, REQUIRED }, name = { TEXT, REQUIRED }, type = { TEXT, "WORK" }, sort = { ID, 100 },
+  stages = { sprintId = { ID, REQUIRED }, name = { TEXT, REQUIRED }, type = { TEXT, "WORK" }, sort = { SORT, 100 },
     color = { TEXT, "00C4FB" } },
   tasks = { title = { TEXT, REQUIRED }, description = { TEXT, "" }, groupId = { ID, 0 },
     responsibleId = { ID, REQUIRED }, createdBy = { ID, 0 }, status = { ID, 2 }, entityId = { ID, 0 },
-    stageId = { ID, 0 }, epicId = { ID, 0 }, storyPoints = { TEXT, "" }, sort = { ID, 0 }, itemCreatedBy = { ID, 0 },
+    stageId = { ID, 0 }, epicId = { ID, 0 }, storyPoints = { TEXT, "" }, sort = { SORT, 0 }, itemCreatedBy = { ID, 0 },
     itemModifiedBy = { ID, 0 } },
 }
 
@@ -38,6 +38,7 @@ end
 
 local READ = {
   [ID] = integer,
+  [SORT] = function(value) return type(value) == "number" and value % 1 == 0 and math.floor(value) or nil end,
   [TEXT] = function(value) return type(value) == "string" and value or nil end,
   [DATE] = function(value)
     local seconds = date.parse(value)
@@ -51,7 +52,9 @@ local READ = {
   end,
 }
 
-local NAMES = { [ID] = "integer from 0", [TEXT] = "string", [DATE] = "date", [LIST] = "list", [BOOLEAN] = "boolean" }
+local NAMES = {
+  [ID] = "integer from 0", [SORT] = "integer", [TEXT] = "string", [DATE] = "date", [LIST] = "list", [BOOLEAN] = "boolean",
+}
 
 local function read_row(where, row, fields)
   if type(row) ~= "table" then

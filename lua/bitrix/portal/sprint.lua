@@ -70,7 +70,7 @@ local function prepare_kanban(domain, sprint)
 end
 
 -- Dates and status, as far as they are given or required, or nil and the error.
-local function read_plan(domain, fields, required, group_id, own_id)
+local function read_plan(domain, fields, required, group_id, own)
   local plan = {}
   for _, name in ipairs { "dateStart", "dateEnd" } do
     if required or fields[name] ~= nil then
@@ -86,8 +86,9 @@ local function read_plan(domain, fields, required, group_id, own_id)
       return nil, "Incorrect sprint status"
     end
   end
-  local active = plan.status == "active" and domain:active_sprint(group_id)
-  if active and active.id ~= own_id then
+  local status = plan.status or own and own.status
+  local active = status == "active" and domain:active_sprint(group_id)
+  if active and not (own and active.id == own.id) then
     return nil, "Unable to add two active sprint"
   end
   return plan
@@ -159,7 +160,7 @@ methods["tasks.api.scrum.sprint.update"] = {
       return nil, failure
     end
     local changes
-    changes, failure = read_plan(domain, fields, false, group_id, sprint.id)
+    changes, failure = read_plan(domain, fields, false, group_id, sprint)
     if not changes then
       return nil, failure
     end
