@@ -53,14 +53,13 @@ describe("the documentation", function()
 
   it("names each reason that this client makes by itself", function()
     local errors = read("doc/errors.md")
-    for name in pairs{ dns = 1, connect = 1, tls = 1, send = 1, reset = 1, connect_timeout = 1, timeout = 1, deadline = 1,
-      not_json = 1, truncated = 1, trailing_data = 1, too_large = 1, too_deep = 1, bad_shape = 1, redirect_refused = 1 } do
+    for _, name in ipairs{ "dns", "connect", "tls", "send", "reset", "connect_timeout", "timeout", "deadline", "not_json",
+      "truncated", "trailing_data", "too_large", "too_deep", "bad_shape", "redirect_refused" } do
       assert.truthy(errors:find("`" .. name .. "`", 1, true), name)
     end
-    for _, row in ipairs(core.reasons()) do assert.truthy(errors:find("`" .. row.reason .. "`", 1, true), row.reason) end
   end)
 
-  it("knows reasons of methods that the catalog knows, too", function()
+  it("gives a method no reason that the catalog does not know", function()
     local known, methods = {}, 0
     for _, row in ipairs(core.reasons()) do known[row.reason] = true end
     for name, reasons in pairs(docs.reasons_of_methods()) do
@@ -69,13 +68,5 @@ describe("the documentation", function()
       for _, reason in ipairs(reasons) do assert.is_true(known[reason], name .. ": " .. reason) end
     end
     assert.equal(#core.methods(), methods)
-  end)
-
-  it("has LDoc with the reference's name for each method", function()
-    local source = read("lua/bitrix/init.lua")
-    for _, row in ipairs(core.methods()) do
-      assert.truthy(source:find("-- @function " .. row.space .. "." .. row.name .. "\n", 1, true), row.name)
-      assert.truthy(source:find("Reference: " .. row.method .. "%f[^%w.]"), row.method)
-    end
   end)
 end)

@@ -40,7 +40,7 @@ typedef struct bx_transfer {
   size_t sent;       /* bytes of the body that may have gone out */
   double started;    /* on the monotonic clock */
   double seconds[BX_POINTS];
-  double limit; /* what there was of them: timeout, or what was left until the deadline */
+  double limit; /* seconds that the attempt was allowed: the timeout, or what was left until the deadline */
   unsigned done : 1;
   unsigned connected : 1;     /* the connection was established, TLS included */
   unsigned too_large : 1;     /* the answer passed max_response */

@@ -87,13 +87,14 @@ int bx_params_integer(lua_State *L, int index, long long *out) {
   }
 }
 
-/* Each of these appends the value at `index`, or pushes what is wrong with it and answers false. */
-
+/* Throws. */
 static int no_memory(lua_State *L) { return luaL_error(L, "not enough memory"); }
 
 static int append_text(lua_State *L, bx_buffer *body, const char *text, size_t length) {
   return bx_text_quote(body, text, length) == 0 || no_memory(L);
 }
+
+/* Each of these appends the value at `index`, or pushes what is wrong with it and answers false. */
 
 static int append_integer(lua_State *L, const bx_param *p, int index, bx_buffer *body) {
   long long value;

@@ -95,7 +95,8 @@ static size_t spelled(view t, size_t at, char *c) {
   return n;
 }
 
-/* How many bytes `secret` takes at `at`, 0 where it does not stand; *cut: the text ends within it, after `done`. */
+/* How many bytes `secret` takes at `at`, 0 where it does not stand; in *done how many of its characters they spell: fewer
+   than all where the text ends within it. */
 static size_t spells(view t, size_t at, const char *secret, size_t *done) {
   size_t i = at, k;
   char c;
@@ -128,7 +129,7 @@ static size_t find_literal(const bx_secrets *secrets, view t, size_t at) {
 }
 
 static size_t find_webhook(view t, size_t at, size_t *keep) {
-  size_t i = at, s, digits;
+  size_t i = at, s, start;
   if ((s = slash(t, i)) == 0) return 0;
   i += s;
   if (!stands(t, i, "rest", 4)) return 0;
@@ -137,11 +138,11 @@ static size_t find_webhook(view t, size_t at, size_t *keep) {
   i += s;
   if (stands(t, i, "api", 3) && (s = slash(t, i + 3)) != 0) i += 3 + s;
   *keep = i - at;
-  for (digits = i; i < t.length && is_digit(t.data[i]); i++) continue;
-  if (i == digits || (s = slash(t, i)) == 0) return 0;
+  for (start = i; i < t.length && is_digit(t.data[i]); i++) continue;
+  if (i == start || (s = slash(t, i)) == 0) return 0;
   i += s;
-  for (digits = i; i < t.length && (is_word(t.data[i]) || memchr("_-.~", t.data[i], 4) != NULL); i++) continue;
-  return i == digits ? 0 : i - at;
+  for (start = i; i < t.length && (is_word(t.data[i]) || memchr("_-.~", t.data[i], 4) != NULL); i++) continue;
+  return i == start ? 0 : i - at;
 }
 
 static size_t find_pair(view t, size_t at, size_t *keep) {

@@ -22,9 +22,9 @@ int bx_secrets_add(bx_secrets *secrets, const char *text, size_t length);
 void bx_secrets_free(bx_secrets *secrets);
 
 /* Appends the first `limit` bytes of `text` to `out`, with BX_MASK in place of
-   - each of `secrets` (NULL: none), whatever the case of its letters, also with %XX and \u00XX for some; one of fewer than 8 bytes only
-     where it stands as a word of its own; and a beginning of 4 bytes or more at the end of the text, which may
-     have been cut off there,
+   - each of `secrets` (NULL: none) in any case, also where some of its characters are spelled %XX or \u00XX; one of
+     fewer than 8 bytes only where it stands as a word of its own; and a beginning of 4 bytes or more at the end of the
+     text, which may have been cut off there,
    - the user id and code of a webhook's path (/rest/1/code, also with \/ or %2F),
    - the value of a credential in a query, a form body or a batch command (auth=, access_token=, auth[x]=...)
      and in JSON ("access_token":"..."),
@@ -34,7 +34,8 @@ void bx_secrets_free(bx_secrets *secrets);
    0, or -1 when memory ran out (then `out` holds a part). */
 int bx_redact(const bx_secrets *secrets, const char *text, size_t length, size_t limit, bx_buffer *out);
 
-/* Whether bx_redact could find anything in the text: a quick look, for texts of which nearly all are harmless. */
+/* Whether bx_redact could find anything in the text: a quick look, for texts of which nearly all are harmless.
+   `secrets` is not NULL. */
 int bx_redact_is_suspect(const bx_secrets *secrets, const char *text, size_t length);
 
 /* Whether `key` names a credential: auth, access_token, client_secret, ..., also percent-encoded,

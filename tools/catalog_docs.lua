@@ -1,4 +1,4 @@
---- Writes the parts of the documentation that the catalog decides: method tables, annotations, error reasons.
+--- Writes the parts of the documentation that the catalog decides: method tables, annotations, LDoc, error reasons.
 --
 --   lua5.4 tools/catalog_docs.lua          brings the files up to date (`make docs`)
 --
@@ -80,6 +80,7 @@ local METHODS = {
 }
 
 local TYPES = { integer = "bitrix.Id", string = "string|number", date = "bitrix.Date", table = "table" }
+
 local function described(row)
   return METHODS[row.name] or error("tools/catalog_docs.lua does not describe " .. row.name)
 end

@@ -1,6 +1,7 @@
 -- bitrix/portal/batch.lua: commands, references, sections; through rest.lua as a request would come.
 
 local json = require "bitrix.portal.json"
+local keys = require "bitrix.portal.keys"
 local php = require "bitrix.portal.php"
 local request = require "bitrix.portal.request"
 local world = require "portal.world"
@@ -154,5 +155,5 @@ it("the order of keys is read from any document", function()
   assert.same({ "b", "a", "c" }, orders.cmd)
   assert.same({ "x" }, orders['a"b'])
   assert.same({}, orders.l)
-  assert.same({ "b", "a" }, getmetatable(php.parse_query("cmd[b]=1&cmd[a]=2&cmd[b]=3").cmd).__jsonorder)
+  assert.same({ "b", "a" }, keys.of(php.parse_query("cmd[b]=1&cmd[a]=2&cmd[b]=3").cmd))
 end)

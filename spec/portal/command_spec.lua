@@ -90,6 +90,16 @@ describe("bitrix-portal", function()
     assert.same({ 1, true }, { code, text:find("/nonexistent/x.json", 1, true) ~= nil })
     assert.not_matches("traceback", text)
   end)
+  it("keeps the dump before when the disk is full", function()
+    local state = os.tmpname()
+    local text, code = support.run(([[
+      printf before >%s; ln -s /dev/full %s.new
+      timeout 10 %s --dump %s; code=$?
+      head -c 99 %s; (exit $code)]]):format(state, state, program, state, state))
+    support.run("rm -f " .. state .. " " .. state .. ".new")
+    assert.equal(1, code)
+    assert.matches("No space left.*before$", text)
+  end)
   for _, signal in ipairs { "INT", "TERM", "KILL" } do
     it("leaves nothing behind after SIG" .. signal, function()
       local text = with_program("", ([[

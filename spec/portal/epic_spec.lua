@@ -59,6 +59,8 @@ describe("epic.update", function()
     assert.same({ id = 20, groupId = 126, name = "New", description = "", color = "#000000", createdBy = 6, modifiedBy = 1 },
       result(METHOD, { id = 20, fields = { groupId = 126, name = "New", description = 5, color = "#000000", modifiedBy = 1 } }))
     assert.equal("New", world.state:get("epics", 20).name)
+    local epic = result(METHOD, { id = 20, fields = { createdBy = 1 } })
+    assert.same({ 1, 0 }, { epic.createdBy, epic.modifiedBy })
   end)
   world.it_needs(it, METHOD, { { "id", "int" }, { "fields", "array" } })
   world.it_refuses_in_order(it, METHOD, {

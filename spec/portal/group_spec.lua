@@ -1,9 +1,9 @@
--- bitrix/portal/group.lua and general.lua: groups, users, and what an application asks about the portal.
+-- bitrix/portal/group.lua: groups.
 
 local world = require "portal.world"
 
 local CREATE, LIST = "sonet_group.create", "socialnetwork.api.workgroup.list"
-local refuses, result = world.refuses, world.result
+local result = world.result
 
 before_each(world.new)
 
@@ -32,44 +32,13 @@ describe("socialnetwork.api.workgroup.list", function()
     local answer, body = result(LIST, { filter = { ["%NAME"] = "rock" } })
     assert.same({ workgroups = { { id = "1" } } }, answer)
     assert.equal(1, body.total)
-    assert.same({ id = "1", name = "Rocket", type = "scrum", scrumMasterId = "6" },
-      result(LIST, { filter = { ID = 1 }, select = { "ID", "NAME", "TYPE", "SCRUM_MASTER_ID" } }).workgroups[1])
+    assert.same({ id = "1", name = "Rocket", type = "scrum", project = "Y", ownerId = "1", scrumMasterId = "6" },
+      result(LIST, { filter = { ID = 1 }, select = { "ID", "NAME", "TYPE", "PROJECT", "OWNER_ID", "SCRUM_MASTER_ID" } }).workgroups[1])
   end)
   it("has the groups that are open to the user, and all for an administrator who asks", function()
     assert.equal(3, #result(LIST).workgroups)
     assert.equal(3, #result(LIST, { params = { IS_ADMIN = "Y" } }).workgroups)
     world.state:put("users", { id = 1, admin = true })
     assert.equal(4, #result(LIST, { params = { IS_ADMIN = "Y" } }).workgroups)
-  end)
-end)
-
-describe("users", function()
-  it("are the webhook's, or a list", function()
-    assert.same({ ID = "1", ACTIVE = true, NAME = "User", LAST_NAME = "1" }, result "user.current")
-    assert.is_false(result "user.admin")
-    local rows, body = result("user.get", { ID = 6 })
-    assert.same({ "6", 1 }, { rows[1].ID, body.total })
-    assert.equal(2, #result("user.get"))
-    assert.equal("6", result("user.get", { filter = { [">ID"] = 1 } })[1].ID)
-  end)
-end)
-
-describe("the portal", function()
-  it("names its methods and scopes", function()
-    local names = {}
-    for _, name in ipairs(result "methods") do
-      names[name] = true
-    end
-    local count = 0
-    for name in pairs(names) do
-      count = count + (name:find("^tasks%.api%.scrum%.") and 1 or 0)
-    end
-    assert.equal(29, count)
-    assert.same({ isExisting = true, isAvailable = true }, result("method.get", { name = "Profile" }))
-    assert.same({ isExisting = false, isAvailable = false }, result("method.get", { name = "x" }))
-    assert.is_table(result "scope")
-  end)
-  it("has no other codes than those it is asked for", function()
-    refuses("tasks.task.get", {}, "Could not find value for parameter {taskId}", "100")
   end)
 end)

@@ -27,13 +27,16 @@ describe("tasks.task.add", function()
   world.it_refuses_in_order(it, ADD, {
     { "Task name is not specified.", { fields = { TITLE = "", RESPONSIBLE_ID = 99, GROUP_ID = 128 } } },
     { "Responsible person is not found.", { fields = { TITLE = "T", RESPONSIBLE_ID = 99, GROUP_ID = 128 } } },
-    { "Access denied", { fields = { TITLE = "T", RESPONSIBLE_ID = 6, GROUP_ID = 128 } } },
-    { "Responsible person is not specified.", { fields = { TITLE = "T" } } },
+    { "Access denied", { fields = { GROUP_ID = 128 } } },
     { "Task name is not specified.", { fields = {} } },
+    { "Responsible person is not specified.", { fields = { TITLE = "T" } } },
   })
 end)
 
 describe("a task", function()
+  for _, method in ipairs { GET, "tasks.task.complete", "tasks.task.delete" } do
+    describe("for " .. method, function() world.it_needs(it, method, { { "taskId", "int" } }) end)
+  end
   it("can be read, changed, completed, listed and deleted", function()
     assert.equal("Task 50", result(GET, { taskId = 50 }).task.title)
     assert.equal("3", result(UPDATE, { taskId = "50", fields = { STATUS = 3 } }).task.status)
@@ -43,7 +46,12 @@ describe("a task", function()
     assert.same({ task = true }, result("tasks.task.delete", { taskId = 50 }))
     world.refuses(GET, { taskId = 50 }, "Task not found or not accessible")
   end)
+  it("keeps its status when told one that there is not", function()
+    assert.equal("2", result(UPDATE, { taskId = 50, fields = { STATUS = 9 } }).task.status)
+  end)
   it("leaves its place in scrum when it goes to another group", function()
+    result(UPDATE, { taskId = 53, fields = { GROUP_ID = 126 } })
+    assert.same({ 0, 0 }, { world.state:get("tasks", 53).entityId, world.state:get("tasks", 53).epicId })
     result(UPDATE, { taskId = 50, fields = { GROUP_ID = 126 } })
     world.refuses("tasks.api.scrum.task.get", { id = 50 }, "Task not found")
     result(UPDATE, { taskId = 50, fields = { GROUP_ID = 125 } })

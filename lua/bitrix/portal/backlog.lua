@@ -2,6 +2,7 @@
 -- Knows no HTTP; methods.lua says what a row is.
 
 local fields_of = require "bitrix.portal.fields"
+local find = require "bitrix.portal.find"
 local php = require "bitrix.portal.php"
 
 local methods = {}
@@ -23,14 +24,7 @@ local function find_backlog(domain, user, id)
   if id == 0 then
     return nil, "Backlog id not found"
   end
-  local backlog = domain:get("backlogs", id)
-  if not backlog then
-    return nil, "Backlog not found"
-  end
-  if not domain:may_access(user, backlog.groupId) then
-    return nil, "Access denied"
-  end
-  return backlog
+  return find.row(domain, user, "backlogs", id, "Backlog not found")
 end
 
 methods["tasks.api.scrum.backlog.add"] = {

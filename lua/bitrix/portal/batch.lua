@@ -1,6 +1,7 @@
 -- The method batch: runs the commands of `cmd` one after the other and puts what they answer into five sections.
 -- Knows no HTTP and no JSON; how a command is run is the caller's business.
 
+local keys = require "bitrix.portal.keys"
 local php = require "bitrix.portal.php"
 
 local M = {}
@@ -8,34 +9,15 @@ local M = {}
 local MOST = 50
 local SECTIONS = { "result", "result_error", "result_total", "result_next", "result_time" }
 
--- A list position as PHP counts it, or nil.
-local function integer_key(key)
-  local text = tostring(key)
-  return (text == "0" or text:find("^[1-9]%d?%d?%d?%d?%d?$")) and tonumber(text) or nil
-end
-
 -- The commands as a list of { key, text }; keys are strings, or integers where PHP has integers.
 local function commands_of(cmd)
   if type(cmd) ~= "table" then
     return cmd ~= nil and { { 0, cmd } } or {}
   end
-  local list, seen = {}, {}
-  local function add(key)
-    if cmd[key] ~= nil and not seen[key] then
-      seen[key] = true
-      -- A number here is a position in a Lua list.
-      list[#list + 1] = { type(key) == "number" and key - 1 or integer_key(key) or key, cmd[key] }
-    end
-  end
-  local meta = getmetatable(cmd)
-  for _, key in ipairs(meta and meta.__jsonorder or {}) do
-    add(key)
-  end
-  for i = 1, #cmd do
-    add(i)
-  end
-  for key in pairs(cmd) do
-    add(key)
+  local list = {}
+  for i, key in ipairs(keys.of(cmd)) do
+    -- A number here is a position in a Lua list.
+    list[i] = { type(key) == "number" and key - 1 or php.integer_key(key) or key, cmd[key] }
   end
   return list
 end
@@ -47,7 +29,7 @@ local function look_up(results, path)
     if type(value) ~= "table" then
       return nil
     end
-    local number = integer_key(key)
+    local number = php.integer_key(key)
     if i == 1 then
       -- `results` is ours: its integer keys are PHP's.
       value = number and value[number] or value[key]
@@ -116,7 +98,7 @@ local function section_of(entries)
     order[i] = tostring(entry[1])
     object[order[i]] = entry[2]
   end
-  return is_list and list or setmetatable(object, { __jsonorder = order })
+  return is_list and list or keys.set_order(object, order)
 end
 
 local function refusal(code, text)

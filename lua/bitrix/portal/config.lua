@@ -1,5 +1,6 @@
 -- Finds an nginx with Lua in it and writes the configuration for it. Starts nothing.
 
+local files = require "bitrix.portal.file"
 local json = require "bitrix.portal.json"
 local shell = require "bitrix.portal.shell"
 
@@ -83,7 +84,7 @@ end
 
 -- As root, nginx gives its directories to another user unless it is told not to.
 local function is_root()
-  local status = shell.read_file("/proc/self/status") or ""
+  local status = files.read("/proc/self/status") or ""
   return status:match("\nUid:%s+%d+%s+(%d+)") == "0"
 end
 

@@ -66,8 +66,8 @@ function M.parse(value)
     return value == value and within(value) and math.floor(value) or nil
   elseif type(value) ~= "string" then
     return nil
-  elseif value:find("^%-?%d%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?$") then
-    return within(tonumber(value))
+  elseif value:find("^%-?%d+$") then
+    return M.parse(tonumber(value))
   end
   local year, month, day, rest = value:match("^(%d%d%d%d)%-(%d%d)%-(%d%d)(.*)$")
   year, month, day = tonumber(year), tonumber(month), tonumber(day)

@@ -50,26 +50,40 @@ function Domain:get(kind, id)
   return self.rows[kind][id]
 end
 
---- The rows of a kind whose fields have these values, ordered by id.
+--- The rows of a kind that pass a test, ordered by id.
 -- @tparam string kind
--- @tparam[opt] table match field → value; nil: all rows
+-- @tparam function test called with a row
 -- @treturn table a list
-function Domain:find(kind, match)
+function Domain:select(kind, test)
   local list = {}
   for _, row in pairs(self.rows[kind]) do
-    local fits = true
-    for field, value in pairs(match or {}) do
-      if row[field] ~= value then
-        fits = false
-        break
-      end
-    end
-    if fits then
+    if test(row) then
       list[#list + 1] = row
     end
   end
   table.sort(list, by_id)
   return list
+end
+
+--- The rows of a kind whose fields have these values, ordered by id.
+-- @tparam string kind
+-- @tparam[opt] table match field → value; nil: all rows
+-- @treturn table a list
+function Domain:find(kind, match)
+  return self:select(kind, function(row)
+    for field, value in pairs(match or {}) do
+      if row[field] ~= value then
+        return false
+      end
+    end
+    return true
+  end)
+end
+
+--- The rows of a kind that belong to groups which are open to a user, ordered by id.
+-- @treturn table a list
+function Domain:find_open(kind, user_id)
+  return self:select(kind, function(row) return self:may_access(user_id, row.groupId) end)
 end
 
 local function next_id(self, kind)
@@ -135,6 +149,11 @@ function Domain:may_access(user_id, group_id)
   return false
 end
 
+--- Whether a user may see and change a task; one without a group is everybody's.
+function Domain:may_access_task(user_id, task)
+  return task.groupId == 0 or self:may_access(user_id, task.groupId)
+end
+
 --- The backlog of a group, or nil.
 function Domain:backlog_of(group_id)
   for _, backlog in pairs(self.rows.backlogs) do
@@ -190,7 +209,7 @@ function Domain:stages_of(sprint_id)
   return list
 end
 
---- The stage on which a task stands that comes into an active sprint, or 0.
+--- The stage that a task gets when it comes into a sprint: the first of type NEW if the sprint is active, or 0.
 function Domain:first_stage(sprint)
   if sprint.status == "active" then
     for _, stage in ipairs(self:stages_of(sprint.id)) do
@@ -202,7 +221,7 @@ function Domain:first_stage(sprint)
   return 0
 end
 
---- Puts a task into a backlog or a sprint; there it stands on the first stage.
+--- Puts a task into a backlog or a sprint, there on the stage that `first_stage` says.
 -- @tparam table task
 -- @tparam ?table entity nil: into none
 -- @tparam[opt] table changes other fields to be changed with it

@@ -2,6 +2,7 @@
 -- Knows no HTTP; methods.lua says what a row is.
 
 local fields_of = require "bitrix.portal.fields"
+local find = require "bitrix.portal.find"
 local list = require "bitrix.portal.list"
 local php = require "bitrix.portal.php"
 
@@ -44,14 +45,7 @@ local function view_with_files(epic)
 end
 
 local function find_epic(domain, user, id)
-  local epic = domain:get("epics", id)
-  if not epic then
-    return nil, "Epic not found"
-  end
-  if not domain:may_access(user, epic.groupId) then
-    return nil, "Access denied"
-  end
-  return epic
+  return find.row(domain, user, "epics", id, "Epic not found")
 end
 
 local function files_of(fields)
@@ -147,11 +141,7 @@ methods["tasks.api.scrum.epic.delete"] = {
 methods["tasks.api.scrum.epic.list"] = {
   params = list.PARAMS,
   run = function(domain, user, params)
-    local rows = {}
-    for _, epic in ipairs(domain:find("epics")) do
-      rows[#rows + 1] = domain:may_access(user, epic.groupId) and epic or nil
-    end
-    local page, count = list.page(rows, params, COLUMNS, view)
+    local page, count = list.page(domain:find_open("epics", user), params, COLUMNS, view)
     if not page then
       return nil, "Could not load list"
     end

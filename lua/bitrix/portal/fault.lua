@@ -97,7 +97,7 @@ Queue.__index = Queue
 
 --- Makes an empty queue of rules.
 function M.queue()
-  return setmetatable({ rules = {}, first = 1, last = 0, left = nil }, Queue)
+  return setmetatable({ rules = {}, first = 1, last = 0 }, Queue)
 end
 
 --- Appends a rule.

@@ -79,10 +79,7 @@ methods["socialnetwork.api.workgroup.list"] = {
   run = function(domain, user, params)
     local options = type(params.params) == "table" and params.params or {}
     local all = options.IS_ADMIN == "Y" and domain:get("users", user).admin
-    local rows = {}
-    for _, group in ipairs(domain:find("groups")) do
-      rows[#rows + 1] = (all or domain:may_access(user, group.id)) and group or nil
-    end
+    local rows = domain:select("groups", function(group) return all or domain:may_access(user, group.id) end)
     local page, count = list.page(rows, params, COLUMNS, view, { ignore = true, default = { "ID" } })
     return { workgroups = page }, count
   end,

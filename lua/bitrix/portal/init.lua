@@ -9,14 +9,15 @@
 -- @module bitrix.portal
 
 local config = require "bitrix.portal.config"
+local domain = require "bitrix.portal.domain"
 local fault = require "bitrix.portal.fault"
+local files = require "bitrix.portal.file"
 local json = require "bitrix.portal.json"
 local options_reader = require "bitrix.portal.options"
 local pki = require "bitrix.portal.pki"
 local port = require "bitrix.portal.port"
 local process = require "bitrix.portal.process"
 local random = require "bitrix.portal.random"
-local shell = require "bitrix.portal.shell"
 
 local M = {}
 
@@ -44,16 +45,16 @@ local function launch(self, settings)
   if settings.tls then
     assert(pki.create(directory, hexadecimal()))
   end
-  shell.write_file(directory .. "/seed.json", json.encode {
+  assert(files.write(directory .. "/settings.json", json.encode {
     seed = settings.seed, user = settings.user, secret = settings.secret, token = settings.token,
     follow = settings.follow,
-  })
+  }))
   local problem
   for _ = 1, ATTEMPTS do
     self.port, self.tls_port = choose_ports(settings)
-    shell.write_file(directory .. "/nginx.conf", config.text(self.nginx, {
+    assert(files.write(directory .. "/nginx.conf", config.text(self.nginx, {
       directory = directory, port = self.port, tls_port = self.tls_port,
-    }))
+    })))
     local ok
     ok, problem = self.process:start()
     if ok then
@@ -166,7 +167,7 @@ end
 local function read_lines(path)
   local list = {}
   -- A last line without its end is still being written.
-  for line in (shell.read_file(path) or ""):gmatch("([^\n]+)\n") do
+  for line in (files.read(path) or ""):gmatch("([^\n]+)\n") do
     list[#list + 1] = assert(json.decode(line))
   end
   return list
@@ -184,14 +185,14 @@ end
 function Portal:clear()
   alive(self)
   append(self, '{"clear":true}\n')
-  assert(io.open(self.directory .. "/journal", "wb")):close()
+  assert(files.write(self.directory .. "/journal", ""))
 end
 
 --- The state of the portal: `{ users =, groups =, backlogs =, epics =, sprints =, stages =, tasks = }`, each a list of
 -- rows ordered by id. It can be the `seed` of another portal.
 function Portal:dump()
   alive(self)
-  local state = require("bitrix.portal.domain").new(self.seed)
+  local state = domain.new(self.seed)
   for _, change in ipairs(read_lines(self.directory .. "/changes")) do
     if change.row then
       state:put(change.kind, change.row)

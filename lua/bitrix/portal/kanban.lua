@@ -2,6 +2,7 @@
 -- Knows no HTTP; methods.lua says what a row is.
 
 local fields_of = require "bitrix.portal.fields"
+local find = require "bitrix.portal.find"
 local php = require "bitrix.portal.php"
 
 local methods = {}
@@ -18,30 +19,23 @@ local function type_of(fields)
   return TYPES[fields.type] and fields.type or nil
 end
 
--- The sprint, or nil and the error; its id is not 0.
+-- The sprint, or nil and the error; that its id is not 0 has been checked.
 local function find_sprint(domain, user, id)
-  local sprint = domain:get("sprints", id)
-  if not sprint then
-    return nil, "Sprint not found"
-  end
-  if not domain:may_access(user, sprint.groupId) then
-    return nil, "Access denied"
-  end
-  return sprint
+  return find.row(domain, user, "sprints", id, "Sprint not found")
 end
 
--- The stage and its sprint, or nil and the error.
+-- The stage and its sprint, or two nils and the error.
 local function find_stage(domain, user, id)
   if id == 0 then
-    return nil, "Stage id not found"
+    return nil, nil, "Stage id not found"
   end
   local stage = domain:get("stages", id)
   if not stage then
-    return nil, "Stage not found"
+    return nil, nil, "Stage not found"
   end
   local sprint = domain:get("sprints", stage.sprintId)
-  if not domain:may_access(user, sprint and sprint.groupId) then
-    return nil, "Access denied"
+  if not sprint or not domain:may_access(user, sprint.groupId) then
+    return nil, nil, "Access denied"
   end
   return stage, sprint
 end
@@ -107,9 +101,9 @@ methods["tasks.api.scrum.kanban.getStages"] = {
 methods["tasks.api.scrum.kanban.updateStage"] = {
   params = { STAGE_ID, FIELDS },
   run = function(domain, user, params)
-    local stage, sprint = find_stage(domain, user, params.stageId)
+    local stage, sprint, failure = find_stage(domain, user, params.stageId)
     if not stage then
-      return nil, sprint
+      return nil, failure
     end
     local fields = params.fields
     if fields.sprintId ~= nil then
@@ -139,7 +133,7 @@ methods["tasks.api.scrum.kanban.updateStage"] = {
 methods["tasks.api.scrum.kanban.deleteStage"] = {
   params = { STAGE_ID },
   run = function(domain, user, params)
-    local stage, failure = find_stage(domain, user, params.stageId)
+    local stage, _, failure = find_stage(domain, user, params.stageId)
     if not stage then
       return nil, failure
     end

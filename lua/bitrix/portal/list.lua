@@ -2,6 +2,7 @@
 -- Takes rows, gives rows; knows no method and no state.
 
 local date = require "bitrix.portal.date"
+local keys = require "bitrix.portal.keys"
 local php = require "bitrix.portal.php"
 
 local M = {}
@@ -22,10 +23,12 @@ end
 
 -- What two values are compared by: numbers, points in time, or else text without regard to case.
 local function comparable(value, kind)
-  if value == nil or kind == "date" then
+  if value == nil then
+    return nil
+  elseif kind == "date" then
     return date.parse(value)
   elseif kind == "number" then
-    return php.is_numeric(value) and php.to_number(value) or nil
+    return php.to_number(value)
   end
   return (type(value) == "boolean" and (value and "1" or "0") or tostring(value)):lower()
 end
@@ -116,27 +119,9 @@ local function conditions_of(filter, columns, ignore)
   return list
 end
 
--- The keys of a table in the order in which the request named them, as far as request.lua noted it.
-local function keys_of(object)
-  local meta = getmetatable(object)
-  local keys, seen = {}, {}
-  for _, key in ipairs(meta and meta.__jsonorder or {}) do
-    if object[key] ~= nil and not seen[key] then
-      seen[key] = true
-      keys[#keys + 1] = key
-    end
-  end
-  for key in pairs(object) do
-    if not seen[key] then
-      keys[#keys + 1] = key
-    end
-  end
-  return keys
-end
-
 local function orders_of(order, columns, ignore)
   local list = {}
-  for _, key in ipairs(keys_of(order or {})) do
+  for _, key in ipairs(keys.of(order or {})) do
     local column = columns[normal(key)]
     if column then
       list[#list + 1] = { column = column, descending = tostring(order[key]):lower():find("^%s*desc") ~= nil }

@@ -20,6 +20,16 @@ local OPTIONS = {
   port = "number", tls = "boolean", secret = "string", user = "number", users = "table", groups = "table",
   token = "string", seed = { "table", "string" },
 }
+-- What is there when nothing is said: see doc/emulator.md.
+local DEFAULT_USERS = { { id = 1, admin = true }, { id = 6 } }
+local DEFAULT_GROUPS = {
+  { id = 125 },
+  { id = 126 },
+  { id = 127, scrum = false },
+  { id = 128, members = { 6 }, backlog = { id = 900, createdBy = 6 } },
+  { id = 129, backlog = { id = 901, createdBy = 6, items = 3 } },
+}
+
 local USER = { id = "number", admin = "boolean" }
 local GROUP = { id = "number", scrum = "boolean", members = "table", backlog = "table" }
 local BACKLOG = { id = "number", createdBy = "number", modifiedBy = "number", items = "number" }
@@ -111,22 +121,6 @@ local function groups_of(list)
   return groups, backlogs
 end
 
---- The portal that is there when nothing is said: see doc/emulator.md.
-function M.default_users()
-  return { { id = 1, admin = true }, { id = 6 } }
-end
-
---- The groups that are there when nothing is said: see doc/emulator.md.
-function M.default_groups()
-  return {
-    { id = 125 },
-    { id = 126 },
-    { id = 127, scrum = false },
-    { id = 128, members = { 6 }, backlog = { id = 900, createdBy = 6 } },
-    { id = 129, backlog = { id = 901, createdBy = 6, items = 3 } },
-  }
-end
-
 local function seed_of(options, user)
   if options.seed then
     for _, name in ipairs { "users", "groups" } do
@@ -136,8 +130,8 @@ local function seed_of(options, user)
     end
     return seed_reader.read(options.seed, user)
   end
-  local groups, backlogs = groups_of(options.groups or M.default_groups())
-  return { users = users_of(options.users or M.default_users(), user), groups = groups, backlogs = backlogs }
+  local groups, backlogs = groups_of(options.groups or DEFAULT_GROUPS)
+  return { users = users_of(options.users or DEFAULT_USERS, user), groups = groups, backlogs = backlogs }
 end
 
 --- Checks options. Raises what is wrong with them, without a position.

@@ -1,6 +1,8 @@
 -- The portal's ideas of numbers and parameter names, which are PHP's: is_numeric, (int), `a[b][]=c`.
 -- Pure functions; no HTTP, no JSON.
 
+local keys = require "bitrix.portal.keys"
+
 local M = {}
 
 local NUMBER = { "^[+-]?%d+%.?%d*$", "^[+-]?%.%d+$", "^[+-]?%d+%.?%d*[eE][+-]?%d+$", "^[+-]?%.%d+[eE][+-]?%d+$" }
@@ -30,24 +32,20 @@ function M.is_numeric(value)
   return false
 end
 
---- The number that is_numeric has seen.
--- @param value a number, or a string that is one
--- @treturn number
+--- The number that a value is or, as a string, says; nil for what is not numeric.
 function M.to_number(value)
-  return type(value) == "number" and value or tonumber((value:match("^%s*%+?(.-)%s*$")))
+  if type(value) == "number" then
+    return value
+  end
+  -- Lua does not know "+5".
+  return M.is_numeric(value) and tonumber((value:gsub("^%s*%+", ""))) or nil
 end
 
 --- PHP's (int): whatever the value, an integer comes out; what is no number is 0.
 function M.to_integer(value)
   local kind = type(value)
-  if kind == "number" then
-    return truncate(value)
-  elseif kind == "string" then
-    if M.is_numeric(value) then
-      return truncate(M.to_number(value))
-    end
-    local digits = value:match("^%s*([+-]?%d+)")
-    return digits and truncate(tonumber((digits:gsub("^%+", "")))) or 0
+  if kind == "number" or kind == "string" then
+    return truncate(M.to_number(value) or M.to_number(value:match("^%s*[+-]?%d+")) or 0)
   elseif kind == "boolean" then
     return value and 1 or 0
   elseif kind == "table" then
@@ -86,24 +84,9 @@ local function path_of(name)
   end
 end
 
--- "0", "1", ... are list positions in PHP; Lua's lists begin at 1.
-local function position_of(key)
-  if key == "0" or key:find("^[1-9]%d?%d?%d?%d?%d?$") then
-    return tonumber(key) + 1
-  end
-  return key
-end
-
--- A table that knows the order in which its keys came; dkjson's name for that.
-local function ordered()
-  return setmetatable({}, { __jsonorder = {} })
-end
-
-local function note(node, key)
-  local order = (getmetatable(node) or {}).__jsonorder
-  if order and node[key] == nil then
-    order[#order + 1] = key
-  end
+--- The integer that PHP makes of a key like "0" or "12"; nil for other keys, and for numbers above 999999.
+function M.integer_key(key)
+  return (key == "0" or #key <= 6 and key:find("^[1-9]%d*$")) and tonumber(key) or nil
 end
 
 local function put(root, path, value)
@@ -111,22 +94,23 @@ local function put(root, path, value)
   for i = 1, #path do
     local key = path[i]
     if i > 1 then
-      key = key == "" and #node + 1 or position_of(key)
+      local position = M.integer_key(key)
+      -- Lua's lists begin at 1.
+      key = key == "" and #node + 1 or position and position + 1 or key
     end
-    note(node, key)
     if i == #path then
-      node[key] = value
+      keys.put(node, key, value)
     else
       if type(node[key]) ~= "table" then
-        node[key] = ordered()
+        keys.put(node, key, keys.set_order({}, {}))
       end
       node = node[key]
     end
   end
 end
 
---- Reads `fields[groupId]=125&ids[]=1&ids[]=2` as PHP does. All values are strings. The nested tables remember the
--- order of their keys, as a list in the field `__jsonorder` of their metatables.
+--- Reads `fields[groupId]=125&ids[]=1&ids[]=2` as PHP does. All values are strings. The nested tables know the
+-- order of their keys, see keys.lua.
 -- @tparam string text a query string or a form body
 -- @tparam[opt] table into where to put the parameters
 -- @treturn table

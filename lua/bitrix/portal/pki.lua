@@ -1,6 +1,7 @@
 -- Makes a throw-away certificate authority and a server certificate for localhost and 127.0.0.1, with openssl's command
 -- line. Both are good for a day and die with the emulator's directory.
 
+local files = require "bitrix.portal.file"
 local shell = require "bitrix.portal.shell"
 
 local M = {}
@@ -41,14 +42,12 @@ $new -x509 -extensions ca -subj "/CN=bitrix-portal throw-away CA $2" -days 1 -ke
 -- @tparam string name random hexadecimal digits, so that two authorities are never taken for one another
 -- @return true, or nil and what openssl said
 function M.create(directory, name)
-  local file = assert(io.open(directory .. "/pki.cnf", "w"))
-  file:write(CONFIG)
-  file:close()
+  assert(files.write(directory .. "/pki.cnf", CONFIG))
   local log = directory .. "/pki.log"
   if shell.run(SCRIPT, log, directory, name, "1" .. name) then
     return true
   end
-  return nil, "no certificate (is openssl installed?):\n" .. (shell.read_file(log) or "")
+  return nil, "no certificate (is openssl installed?):\n" .. (files.read(log) or "")
 end
 
 return M

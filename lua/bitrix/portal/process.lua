@@ -1,6 +1,7 @@
 -- Keeps nginx and its directory: a small shell process starts nginx and waits until the emulator's owner is gone,
 -- however it went, then ends nginx and removes the directory. Knows nothing of what nginx does.
 
+local files = require "bitrix.portal.file"
 local shell = require "bitrix.portal.shell"
 
 local M = {}
@@ -95,7 +96,7 @@ function Process:start()
   end
   self.events:close()
   self.events = nil
-  return nil, shell.read_file(self.directory .. "/start.log") or "nginx did not start"
+  return nil, files.read(self.directory .. "/start.log") or "nginx did not start"
 end
 
 --- The next line that the server or its supervisor wrote, waiting for it.

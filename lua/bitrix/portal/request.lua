@@ -2,6 +2,7 @@
 -- Knows no nginx and decides nothing: whether the secret is right is rest.lua's business.
 
 local json = require "bitrix.portal.json"
+local keys = require "bitrix.portal.keys"
 local php = require "bitrix.portal.php"
 
 local M = {}
@@ -22,19 +23,18 @@ end
 -- The parameters whose keys have an order that matters: commands run in it, and lists are sorted by it.
 local ORDERED = { cmd = true, order = true }
 
--- Lua's tables forget the order of the keys in a document; as php.lua does, their metatables keep it.
 local function remember_order(document, text)
   local orders
   for name, value in pairs(document) do
     if type(name) == "string" and ORDERED[name:lower()] and type(value) == "table" then
       orders = orders or json.key_orders(text)
-      setmetatable(value, { __jsonorder = orders[name] })
+      keys.set_order(value, orders[name])
     end
   end
 end
 
---- Reads the parameters of a call. Those of the body win over those of the query string. `cmd` and `order` remember the
--- order of their keys, as a list in the field `__jsonorder` of their metatables.
+--- Reads the parameters of a call. Those of the body win over those of the query string. `cmd` and `order` know the
+-- order of their keys, see keys.lua.
 -- @tparam ?string query what follows the `?`
 -- @tparam ?string content_type the header
 -- @tparam ?string body the raw body

@@ -71,11 +71,8 @@ local function converted(value, kind)
   if kind == "array" then
     return type(value) == "table" and value or nil
   end
-  if type(value) == "table" or type(value) == "boolean" or not php.is_numeric(value) then
-    return nil
-  end
   local number = php.to_number(value)
-  return number % 1 == 0 and php.to_integer(number) or nil
+  return number and number % 1 == 0 and php.to_integer(number) or nil
 end
 
 -- The parameters of a row in their types, or nil and the text of the error.
@@ -139,7 +136,7 @@ local function timed(clock, run)
   return status, body
 end
 
--- Who may not call, and why; nothing for who may.
+-- The answer to who may not call; nothing for who may.
 local function refuse(self, address, params)
   if address.secret then
     if address.user ~= self.user or address.secret ~= self.secret then

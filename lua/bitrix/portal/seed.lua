@@ -2,6 +2,7 @@
 -- such a table.
 
 local date = require "bitrix.portal.date"
+local files = require "bitrix.portal.file"
 local json = require "bitrix.portal.json"
 
 local M = {}
@@ -53,7 +54,8 @@ local READ = {
 }
 
 local NAMES = {
-  [ID] = "integer from 0", [SORT] = "integer", [TEXT] = "string", [DATE] = "date", [LIST] = "list", [BOOLEAN] = "boolean",
+  [ID] = "integer from 0", [SORT] = "integer", [TEXT] = "string", [DATE] = "date", [LIST] = "list",
+  [BOOLEAN] = "boolean",
 }
 
 local function read_row(where, row, fields)
@@ -87,13 +89,11 @@ local function read_row(where, row, fields)
 end
 
 local function read_file(path)
-  local file, problem = io.open(path, "rb")
-  if not file then
+  local text, problem = files.read(path)
+  if not text then
     fail("seed: %s", problem)
   end
-  local text = file:read("*a")
-  file:close()
-  local value, message = json.decode(text or "")
+  local value, message = json.decode(text)
   if type(value) ~= "table" then
     fail("seed: %s holds no JSON object%s", path, message and ": " .. message or "")
   end

@@ -3,6 +3,7 @@
 
 local domain = require "bitrix.portal.domain"
 local fault = require "bitrix.portal.fault"
+local files = require "bitrix.portal.file"
 local json = require "bitrix.portal.json"
 local request = require "bitrix.portal.request"
 local rest = require "bitrix.portal.rest"
@@ -14,28 +15,18 @@ local HEARTBEAT = 0.25
 
 local M = {}
 
-local settings, directory, entrance, journal, changes, script, events
+local settings, directory, entrance, journal, script, events
 local script_read = 0
 local rules = fault.queue()
 local waiting, waiting_last = {}, 0
-
-local function read_file(path)
-  local file = io.open(path, "rb")
-  if not file then
-    return nil
-  end
-  local text = file:read("*a")
-  file:close()
-  return text
-end
 
 --- Called once by nginx before it listens.
 -- @tparam string path the emulator's directory
 function M.init(path)
   directory = path
-  settings = assert(json.decode(assert(read_file(path .. "/seed.json"))))
+  settings = assert(json.decode(assert(files.read(path .. "/settings.json"))))
   journal = assert(io.open(path .. "/journal", "ab"))
-  changes = assert(io.open(path .. "/changes", "ab"))
+  local changes = assert(io.open(path .. "/changes", "ab"))
   entrance = rest.new {
     domain = domain.new(settings.seed, function(kind, id, row)
       changes:write(json.encode { kind = kind, id = id, row = row }, "\n")
@@ -97,7 +88,7 @@ local function read_body()
   local body = ngx.req.get_body_data()
   if not body then
     local path = ngx.req.get_body_file()
-    body = path and read_file(path)
+    body = path and files.read(path)
   end
   return body or ""
 end

@@ -40,22 +40,4 @@ function M.capture(script, ...)
   return text
 end
 
---- A file's content, or nil.
-function M.read_file(path)
-  local file = io.open(path, "rb")
-  if not file then
-    return nil
-  end
-  local text = file:read("*a")
-  file:close()
-  return text
-end
-
---- Writes a file; raises when that is not possible.
-function M.write_file(path, text)
-  local file = assert(io.open(path, "wb"))
-  assert(file:write(text))
-  assert(file:close())
-end
-
 return M

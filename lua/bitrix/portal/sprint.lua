@@ -2,6 +2,7 @@
 -- Knows no HTTP; methods.lua says what a row is.
 
 local fields_of = require "bitrix.portal.fields"
+local find = require "bitrix.portal.find"
 local list = require "bitrix.portal.list"
 local php = require "bitrix.portal.php"
 
@@ -45,14 +46,7 @@ local function find_sprint(domain, user, id)
   if id == 0 then
     return nil, "Sprint id not found"
   end
-  local sprint = domain:get("sprints", id)
-  if not sprint then
-    return nil, "Sprint not found"
-  end
-  if not domain:may_access(user, sprint.groupId) then
-    return nil, "Access denied"
-  end
-  return sprint
+  return find.row(domain, user, "sprints", id, "Sprint not found")
 end
 
 -- What a sprint that has become active needs: stages, and its tasks on the first of them.
@@ -180,9 +174,9 @@ methods["tasks.api.scrum.sprint.update"] = {
 methods["tasks.api.scrum.sprint.delete"] = {
   params = { ID },
   run = function(domain, user, params)
-    local sprint, failure = find_sprint(domain, user, params.id)
+    local sprint, failure = find.row(domain, user, "sprints", params.id, "Sprint not found")
     if not sprint then
-      return nil, params.id == 0 and "Sprint not found" or failure
+      return nil, failure
     end
     local backlog = domain:backlog_of(sprint.groupId)
     if not backlog and domain:has_items(sprint) then
@@ -202,14 +196,18 @@ methods["tasks.api.scrum.sprint.delete"] = {
 methods["tasks.api.scrum.sprint.start"] = {
   params = { ID },
   run = function(domain, user, params)
-    local sprint, failure = find_sprint(domain, user, params.id)
-    -- The status is looked at before access.
-    local found = domain:get("sprints", params.id)
-    if found and found.status ~= "planned" then
+    if params.id == 0 then
+      return nil, "Sprint id not found"
+    end
+    local sprint = domain:get("sprints", params.id)
+    if not sprint then
+      return nil, "Sprint not found"
+    end
+    if sprint.status ~= "planned" then
       return nil, "Sprint must be planned"
     end
-    if not sprint then
-      return nil, failure
+    if not domain:may_access(user, sprint.groupId) then
+      return nil, "Access denied"
     end
     if domain:active_sprint(sprint.groupId) then
       return nil, "Unable to start sprint"
@@ -247,11 +245,7 @@ methods["tasks.api.scrum.sprint.complete"] = {
 methods["tasks.api.scrum.sprint.list"] = {
   params = list.PARAMS,
   run = function(domain, user, params)
-    local rows = {}
-    for _, sprint in ipairs(domain:find("sprints")) do
-      rows[#rows + 1] = domain:may_access(user, sprint.groupId) and sprint or nil
-    end
-    local page, count = list.page(rows, params, COLUMNS, view)
+    local page, count = list.page(domain:find_open("sprints", user), params, COLUMNS, view)
     if not page then
       return nil, "Could not load list"
     end

@@ -8,11 +8,6 @@ local methods = {}
 local ID = { name = "id", type = "int" }
 local FIELDS = { name = "fields", type = "array" }
 
--- Tasks without a group are everybody's.
-local function may_access(domain, user, task)
-  return task.groupId == 0 or domain:may_access(user, task.groupId)
-end
-
 -- The backlog or sprint that a task is to be in, or nil.
 local function find_entity(domain, task, given)
   local id = given or task.entityId
@@ -30,7 +25,7 @@ methods["tasks.api.scrum.task.get"] = {
     if not task or not domain:entity(task.entityId) then
       return nil, "Task not found"
     end
-    if not may_access(domain, user, task) then
+    if not domain:may_access_task(user, task) then
       return nil, "Access denied"
     end
     return {
@@ -52,7 +47,7 @@ methods["tasks.api.scrum.task.update"] = {
     end
     -- The portal asks for access to the task, which nobody has to a task that does not exist.
     local task = domain:get("tasks", params.id)
-    if not task or not may_access(domain, user, task) then
+    if not task or not domain:may_access_task(user, task) then
       return nil, "Access denied"
     end
     local fields = params.fields

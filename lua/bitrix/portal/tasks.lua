@@ -30,13 +30,9 @@ local function view(task)
   }
 end
 
-local function may_access(domain, user, task)
-  return task.groupId == 0 or domain:may_access(user, task.groupId)
-end
-
 local function find_task(domain, user, id)
   local task = domain:get("tasks", id)
-  if not task or not may_access(domain, user, task) then
+  if not task or not domain:may_access_task(user, task) then
     return nil, "Task not found or not accessible"
   end
   return task
@@ -143,10 +139,7 @@ methods["tasks.task.delete"] = {
 methods["tasks.task.list"] = {
   params = list.PARAMS,
   run = function(domain, user, params)
-    local rows = {}
-    for _, task in ipairs(domain:find("tasks")) do
-      rows[#rows + 1] = may_access(domain, user, task) and task or nil
-    end
+    local rows = domain:select("tasks", function(task) return domain:may_access_task(user, task) end)
     local page, count = list.page(rows, params, COLUMNS, view, { ignore = true })
     return { tasks = page }, count
   end,
