@@ -321,7 +321,8 @@ describe("the scrum API", function()
 
     it("never says that nothing ran when its add may have", function()
       local hasty = safe.new{ webhook = portal.webhook, deadline = 0.3 }
-      portal:script{ { delay = 1, execute = true, status = 200, body = "{}" } }
+      -- The read may just fit in before the deadline, or not: neither brings an answer in time.
+      portal:script{ { delay = 1, execute = true, status = 200, body = "{}" }, { pass = true, delay = 1 } }
       local _, err = hasty.scrum.backlog_ensure{ groupId = 125, createdBy = 6 }
       assert.equal("deadline", err.reason)
       assert.equal("unknown", err.executed)
