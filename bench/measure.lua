@@ -3,6 +3,7 @@
 -- A contender is a program that makes so many calls and ends. What one call takes is always a difference: a long run
 -- less a short one, divided by the difference of their calls. What a program does once (loading, connecting, warming
 -- up) is thereby left out, and the same is done to every language.
+local file = require "bitrix.portal.file"
 local shell = require "bitrix.portal.shell"
 
 local function environment(name) return assert(os.getenv(name), name .. " is set by bench/run") end
@@ -41,7 +42,7 @@ local function capture(line)
   local pipe = assert(io.popen(line .. " 2>" .. shell.quote(log)))
   local text = pipe:read "*a"
   pipe:close()
-  local problem = shell.read_file(log)
+  local problem = file.read(log)
   if problem ~= "" then error("bench: " .. line .. ":\n" .. problem, 0) end
   return text
 end
@@ -51,7 +52,7 @@ end
 local function instructions(what, ...)
   local line, log = under(CALLGRIND, what, ...), DIRECTORY .. "/log"
   local result = os.execute(("%s >%s 2>&1"):format(line, shell.quote(log)))
-  local text = shell.read_file(log)
+  local text = file.read(log)
   if result ~= true and result ~= 0 then error("bench: " .. line .. ":\n" .. text, 0) end
   return tonumber(text:match "Collected : (%d+)")
 end
@@ -76,7 +77,7 @@ for _, built in ipairs { environment "BITRIX_BUILD", os.getenv "BENCH_SECOND" } 
 end
 
 --- A Lua contender in a column; nil when a module that it needs is not there.
-local function lua_program(column, file, modules)
+local function lua_program(column, name, modules)
   for _, module in ipairs(modules) do
     local try = under("", program(column.variables, column.lua, "-e", ("require %q"):format(module)))
     local result = os.execute(try .. " >/dev/null 2>&1")
@@ -220,10 +221,10 @@ local function ca_file()
   local name = DIRECTORY .. "/bundle.pem"
   for _, path in ipairs { "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
     "/etc/ssl/cert.pem" } do
-    local bundle = shell.read_file(path)
+    local bundle = file.read(path)
     if bundle then
       local _, count = bundle:gsub("BEGIN CERTIFICATE", "")
-      shell.write_file(name, bundle .. assert(shell.read_file(DIRECTORY .. "/ca.pem")))
+      assert(file.write(name, bundle .. assert(file.read(DIRECTORY .. "/ca.pem"))))
       return name, count
     end
   end

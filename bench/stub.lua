@@ -3,6 +3,7 @@
 -- that all contenders are known to ask the same. Starts nothing.
 -- Usage: lua stub.lua <directory>
 local config = require "bitrix.portal.config"
+local file = require "bitrix.portal.file"
 local pki = require "bitrix.portal.pki"
 local port = require "bitrix.portal.port"
 local shell = require "bitrix.portal.shell"
@@ -74,9 +75,9 @@ local values = {
   plain = free[1], tls = free[2], closing = free[3],
   modules = "",
 }
-for _, file in ipairs(nginx.modules) do values.modules = values.modules .. ('load_module "%s";\n'):format(file) end
+for _, module in ipairs(nginx.modules) do values.modules = values.modules .. ('load_module "%s";\n'):format(module) end
 -- nginx's own variables, $request_method and the like, are no values of ours and stay.
-shell.write_file(directory .. "/nginx.conf", (CONFIG:gsub("%${?([%a_]+)}?", values)))
+assert(file.write(directory .. "/nginx.conf", (CONFIG:gsub("%${?([%a_]+)}?", values))))
 print("export BENCH_NGINX=" .. shell.quote(nginx.path))
 print(("export BENCH_PLAIN=http://127.0.0.1:%d%s"):format(free[1], PATH))
 print(("export BENCH_TLS=https://127.0.0.1:%d%s"):format(free[2], PATH))
