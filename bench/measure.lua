@@ -83,7 +83,7 @@ local function lua_program(column, name, modules)
     local result = os.execute(try .. " >/dev/null 2>&1")
     if result ~= true and result ~= 0 then return nil end
   end
-  return program(column.variables, column.lua, "bench/" .. file)
+  return program(column.variables, column.lua, "bench/" .. name)
 end
 
 local BARE_ROW = "(a) bare C loop over libcurl"
