@@ -286,6 +286,21 @@ bx_outcome bx_catalog_meaning(const char *code, size_t code_length, const char *
   return by_text != NULL ? *by_text : by_status(status);
 }
 
+int bx_catalog_is_idempotent(const char *wire) {
+  static const char *const reads[] = {"get", "list", "fields", "getfields", "current", "count", "info", "time"};
+  const bx_method *m;
+  size_t i, length = strlen(wire);
+  const char *last;
+  if (length > 5 && strcasecmp(wire + length - 5, ".json") == 0) length -= 5;
+  for (m = bx_methods; m->name != NULL; m++)
+    if (strlen(m->wire) == length && strncasecmp(m->wire, wire, length) == 0) return (m->flags & BX_IDEMPOTENT) != 0;
+  for (last = wire + length; last > wire && last[-1] != '.'; last--) continue;
+  length -= (size_t)(last - wire);
+  for (i = 0; last > wire && i < sizeof reads / sizeof *reads; i++)
+    if (strlen(reads[i]) == length && strncasecmp(reads[i], last, length) == 0) return 1;
+  return 0;
+}
+
 const bx_outcome *bx_catalog_reason(size_t i, const char **key) {
   static const row *const tables[] = {codes, texts, beginnings};
   size_t table, k;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "catalog.h"
+#include "error.h"
 #include "json.h"
 #include "mask.h"
 #include "params.h"
@@ -176,7 +177,8 @@ static void make_integers(lua_State *L, int list, const char *const *fields) {
   }
 }
 
-/* exchange:result() → result, info, attempt; or nil, error, attempt. The answer's memory is free afterwards. */
+/* exchange:result() → result, info, attempt, sent, received; or nil, error, attempt, sent, received. The last two are bytes of
+   bodies. The answer's memory is free afterwards. */
 static int exchange_result(lua_State *L) {
   exchange *x = check_exchange(L);
   bx_json json = own_json();
@@ -184,8 +186,10 @@ static int exchange_result(lua_State *L) {
   if (!x->transfer.done) return luaL_error(L, "this exchange has no answer: perform it first");
   count = bx_response_push(L, &json, &x->session->settings, &x->transfer, method_of(x));
   if (x->row != NULL && x->row->integers != NULL) make_integers(L, lua_gettop(L) - 2, x->row->integers);
+  lua_pushinteger(L, (lua_Integer)x->transfer.sent);
+  lua_pushinteger(L, (lua_Integer)x->transfer.answer.length);
   bx_transfer_drop_answer(&x->transfer);
-  return count;
+  return count + 2;
 }
 
 /* exchange:close(), also __gc: frees all that it holds. */
@@ -200,7 +204,28 @@ static int exchange_close(lua_State *L) {
 /* exchange:idempotent() → whether running it twice does no more than running it once, as far as the catalog knows. */
 static int exchange_idempotent(lua_State *L) {
   const exchange *x = check_exchange(L);
-  lua_pushboolean(L, x->row != NULL && (x->row->flags & BX_IDEMPOTENT));
+  lua_pushboolean(L, x->row != NULL ? (x->row->flags & BX_IDEMPOTENT) != 0 : bx_catalog_is_idempotent(method_of(x)));
+  return 1;
+}
+
+/* exchange:method() → its name on the wire. */
+static int exchange_method(lua_State *L) {
+  const exchange *x = check_exchange(L);
+  lua_pushstring(L, method_of(x));
+  return 1;
+}
+
+/* exchange:failure(kind, reason, executed, message) → an error object about this call for what was found out in Lua. */
+static int exchange_failure(lua_State *L) {
+  const exchange *x = check_exchange(L);
+  bx_fault fault;
+  memset(&fault, 0, sizeof fault);
+  fault.outcome.kind = luaL_checkstring(L, 2);
+  fault.outcome.reason = luaL_checkstring(L, 3);
+  fault.outcome.executed = luaL_checkstring(L, 4);
+  fault.message = luaL_checklstring(L, 5, &fault.message_length);
+  fault.method = method_of(x);
+  bx_error_push(L, &fault, &x->session->settings.secrets);
   return 1;
 }
 
@@ -220,7 +245,8 @@ static int exchange_tostring(lua_State *L) {
 void bx_exchange_open(lua_State *L) {
   static const luaL_Reg methods[] = {
       {"perform", exchange_perform},       {"result", exchange_result}, {"close", exchange_close},
-      {"idempotent", exchange_idempotent}, {"body", exchange_body},     {NULL, NULL},
+      {"idempotent", exchange_idempotent}, {"body", exchange_body},     {"method", exchange_method},
+      {"failure", exchange_failure},       {NULL, NULL},
   };
   int i, base = lua_gettop(L) - BX_EXCHANGE_UPVALUES;
   luaL_newmetatable(L, METATABLE);

@@ -95,7 +95,6 @@ enum { BIGGEST_SECONDS = 1000000 };
 typedef struct taken {
   bx_settings *settings;
   double deadline;
-  int retry;
   int insecure_http;
 } taken;
 
@@ -184,7 +183,12 @@ static const char *take_headers(lua_State *L, taken *t) {
 
 static const char *take_insecure_http(lua_State *L, taken *t) { return take_boolean(L, &t->insecure_http); }
 
-static const char *take_retry(lua_State *L, taken *t) { return take_boolean(L, &t->retry); }
+/* Lua's business: policy.lua checks and keeps these. */
+static const char *leave(lua_State *L, taken *t) {
+  (void)L;
+  (void)t;
+  return NULL;
+}
 
 static const char *take_webhook(lua_State *L, taken *t) {
   size_t length;
@@ -203,7 +207,8 @@ static const struct option {
     {"ca_file", LUA_TSTRING, take_ca_file},   {"verify", LUA_TBOOLEAN, take_verify},
     {"proxy", LUA_TSTRING, take_proxy},       {"user_agent", LUA_TSTRING, take_user_agent},
     {"headers", LUA_TTABLE, take_headers},    {"insecure_http", LUA_TBOOLEAN, take_insecure_http},
-    {"retry", LUA_TBOOLEAN, take_retry},      {"webhook", LUA_TSTRING, take_webhook},
+    {"retry", LUA_TNONE, leave},              {"limit", LUA_TNONE, leave},
+    {"on_event", LUA_TFUNCTION, leave},       {"webhook", LUA_TSTRING, take_webhook},
 };
 
 enum { OPTIONS = sizeof options / sizeof *options };
@@ -212,7 +217,7 @@ enum { OPTIONS = sizeof options / sizeof *options };
 static const char *take_option(lua_State *L, const struct option *option, taken *t) {
   const char *expected;
   int type = lua_type(L, -1);
-  if (type != option->type && !(option->take == take_proxy && type == LUA_TBOOLEAN))
+  if (type != option->type && option->type != LUA_TNONE && !(option->take == take_proxy && type == LUA_TBOOLEAN))
     return lua_pushfstring(L, "option '%s': %s expected, got %s", option->name, lua_typename(L, option->type),
                            lua_typename(L, type));
   if ((expected = option->take(L, t)) == NULL) return NULL;
@@ -269,7 +274,6 @@ int bx_session_new(lua_State *L) {
   if (bx_settings_init(&session->settings) != 0) return luaL_error(L, bx_settings_no_memory);
   t.settings = &session->settings;
   t.deadline = 180;
-  t.retry = 1;
   t.insecure_http = 0;
   for (i = 0; i < OPTIONS; i++) {
     lua_getfield(L, 1, options[i].name);
@@ -285,10 +289,6 @@ int bx_session_new(lua_State *L) {
     lua_pushliteral(L, "no webhook: give the option 'webhook' or set BITRIX24_WEBHOOK_URL");
     return 2;
   }
-  lua_createtable(L, 0, 2);
   lua_pushnumber(L, t.deadline);
-  lua_setfield(L, -2, "deadline");
-  lua_pushboolean(L, t.retry);
-  lua_setfield(L, -2, "retry");
   return 2;
 }

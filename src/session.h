@@ -17,8 +17,8 @@ typedef struct bx_session {
    off. May throw (memory). */
 void bx_session_open(lua_State *L, const luaL_Reg *methods, int upvalues);
 
-/* Lua: session(options) → session, policy; or nil, message. policy: { deadline = seconds, retry = boolean }.
-   See bitrix.new for the options. */
+/* Lua: session(options) → session, deadline in seconds; or nil, message. See bitrix.new for the options; those that
+   are Lua's business are only let pass here. */
 int bx_session_new(lua_State *L);
 
 /* The session at `index`, open or closed; throws when it is none. The userdata keeps owning it. */
