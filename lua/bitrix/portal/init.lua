@@ -47,7 +47,7 @@ local function launch(self, settings)
   end
   assert(files.write(directory .. "/settings.json", json.encode {
     seed = settings.seed, user = settings.user, secret = settings.secret, token = settings.token,
-    follow = settings.follow,
+    follow = settings.follow, limit = settings.limit,
   }))
   local problem
   for _ = 1, ATTEMPTS do
@@ -120,7 +120,8 @@ end
 --   backlog = { id =, createdBy =, modifiedBy =, items = } }`; `scrum` is true unless said otherwise, `members` a list
 --   of user ids, nil: everybody; the default groups are in doc/emulator.md), `token` (string, the OAuth 2.0 access
 --   token of the same user; default: 32 random letters and digits), `seed` (the whole state instead of `users` and
---   `groups`: a table as `dump` returns it, or the path of a JSON file with one)
+--   `groups`: a table as `dump` returns it, or the path of a JSON file with one), `limit` ("standard", "enterprise" or
+--   `{ burst =, rate =, tick = (seconds), phase = (seconds), counts_refused = }`; default: none)
 -- @treturn table the portal: `port`, `url`, `webhook`, `secret`, `token`; with `tls` also `tls_port`, `tls_url`,
 --   `tls_webhook`, `ca_file`; methods below
 function M.start(options)
@@ -175,7 +176,8 @@ end
 
 --- What was received since the start or the last `clear`, in order.
 -- @treturn table a list of `{ time (seconds since 1970), http_method, path, query, http_version (number), headers
---   (lower-case name → value), body (raw), method, params, user, status (nil: no answer), connection (integer), tls }`
+--   (lower-case name → value), body (raw), method, params, user, executed (boolean: the method was run), commands (of a
+--   batch), refused (over the limit), status (nil: no answer), ip, connection (integer), tls }`
 function Portal:journal()
   alive(self)
   return read_lines(self.directory .. "/journal")

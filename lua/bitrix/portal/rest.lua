@@ -59,7 +59,7 @@ function Rest:register(rows)
 end
 
 local function failure(status, code, text)
-  return status, { error = code, error_description = text }
+  return status, { error = code, error_description = text }, false
 end
 
 local function shown(value)
@@ -100,6 +100,7 @@ end
 -- @tparam number now seconds since 1970
 -- @treturn integer HTTP status
 -- @treturn table `{ result = ... }`, with `total` and `next` for a list, or `{ error = ..., error_description = ... }`
+-- @treturn boolean whether the method was run
 function Rest:call(name, params, now)
   local row = self.methods[name:lower()]
   if not row then
@@ -111,15 +112,15 @@ function Rest:call(name, params, now)
   end
   local result, more, code = row.run(self.domain, self.user, bound, now)
   if result == nil then
-    return failure(400, code or 0, more)
+    return 400, { error = code or 0, error_description = more }, true
   end
-  return 200, { result = result, total = more and more.total, next = more and more.next }
+  return 200, { result = result, total = more and more.total, next = more and more.next }, true
 end
 
--- Runs something that returns a status and a body, and writes into a good body how long it took.
+-- Runs something that returns a status, a body and what was run, and writes into a good body how long it took.
 local function timed(clock, run)
   local start = clock()
-  local status, body = run(start)
+  local status, body, ran = run(start)
   if body.error == nil then
     local finish = clock()
     body.time = {
@@ -133,7 +134,7 @@ local function timed(clock, run)
       operating_reset_at = math.floor(finish) + 600,
     }
   end
-  return status, body
+  return status, body, ran
 end
 
 -- The answer to who may not call; nothing for who may.
@@ -149,26 +150,39 @@ local function refuse(self, address, params)
   end
 end
 
+-- Runs a batch; its commands are written down in `commands`.
+local function run_batch(self, params, clock, commands)
+  return batch.run(params, function(method, inner)
+    local _, body, executed = timed(clock, function(start) return self:call(method, inner, start) end)
+    commands[#commands + 1] = { method = method, executed = executed }
+    return body
+  end)
+end
+
 --- Answers a request.
 -- @tparam table address what request.parse_path returned
 -- @tparam table params
 -- @tparam function clock gives the seconds since 1970
 -- @treturn integer HTTP status
 -- @treturn table the body
+-- @treturn table what was done: `executed` (boolean: the method was run), and for a batch `commands`, a list of
+--   `{ method =, executed = }`, one for each command that was not refused as a command
 function Rest:handle(address, params, clock)
+  local done = { executed = false }
   local refused, problem = refuse(self, address, params)
   if refused then
-    return refused, problem
+    return refused, problem, done
   end
-  return timed(clock, function(now)
+  local status, body = timed(clock, function(now)
     if address.method:lower() ~= "batch" then
-      return self:call(address.method, params, now)
+      local status, body
+      status, body, done.executed = self:call(address.method, params, now)
+      return status, body
     end
-    return 200, { result = batch.run(params, function(method, inner)
-      local _, body = timed(clock, function(start) return self:call(method, inner, start) end)
-      return body
-    end) }
+    done.executed, done.commands = true, {}
+    return 200, { result = run_batch(self, params, clock, done.commands) }
   end)
+  return status, body, done
 end
 
 return M
