@@ -8,7 +8,7 @@ describe("a wrong argument", function()
 
   setup(function()
     portal = require("bitrix.portal").start()
-    client = bitrix.new{ webhook = portal.webhook }
+    client = bitrix.new{ webhook = portal.webhook, limit = false }
   end)
 
   teardown(function()
