@@ -7,7 +7,7 @@ local safe = require "bitrix.safe"
 local LATER = {
   auth = "OAuth 2.0", batch = "batch", events = "events of an application", idempotency = "REST v3's Idempotency-Key",
   limiter = "the rate limit's bucket", list = "walking lists", logging = "a log of requests", redirect = "portals that move",
-  retry = "retries", telemetry = "a request id for each request",
+  telemetry = "a request id for each request",
 }
 local LATER_CASES = {
   -- PHP's query coding is what batch commands are written in.
@@ -117,6 +117,44 @@ describe("peer case", function()
     end
   end
 
+  -- All of the answers are for one call with its repetitions.
+  function run.retry(case)
+    local given, expect = case.given, case.expect
+    local rules, webhook = {}, portal.webhook
+    if given.api == "v3" then webhook = webhook:gsub("/rest/", "/rest/api/") end
+    for _, response in ipairs(given.responses) do
+      local rule = rule_of(response)
+      if response.network == "connection_refused" then
+        webhook = "http://127.0.0.1:1/rest/1/code/"
+      elseif response.network == "timeout" then
+        rule = { delay = 1, close = true }
+      elseif response.delay_ms then
+        rule = { delay = response.delay_ms / 1000, status = response.http_status, body = rule.body }
+      end
+      rules[#rules + 1] = rule
+    end
+    portal:script(rules)
+    local client = safe.new{
+      webhook = webhook, limit = false, timeout = math.min(given.client.timeout or 5, 0.2),
+      retry = { attempts = given.client.max_attempts or 5, base = 0.01 },
+    }
+    local result, more = client:call(given.method, with_our_null(given.params))
+    client:close()
+    if expect.ok == false then
+      assert.is_nil(result)
+      check_error(expect.error or {}, more)
+      if expect["error.kind"] then assert.equal(expect["error.kind"], more.kind) end
+      if expect["error.cause"] then assert.equal("string", type(more.message)) end
+    elseif expect.ok then
+      assert.not_nil(result, tostring(more))
+    end
+    -- A manual block of the portal is not knocked at again, whatever others do.
+    if case.id == "C082" then assert.equal(1, #portal:journal()) end
+    if expect.http_requests then assert.equal(expect.http_requests, #portal:journal()) end
+    if expect.sleeps then assert.equal(expect.sleeps + 1, #more.attempts) end
+    if expect.slept_ms == 0 then assert.equal(0, more.attempts[1].waited) end
+  end
+
   -- There is no log of requests; what there is to print must be as clean as a log.
   function run.log(case)
     local secret = case.given.client.url:match("/rest/1/([^/]+)")
@@ -174,6 +212,7 @@ describe("peer case", function()
   local function runner_of(case)
     local given = case.given
     if case.category == "redaction" and given.client then return run.log end
+    if case.category == "retry" then return run.retry end
     if given.responses or given.responses_variants then return run.answers end
     return given.redact and run.redact or given.redact_table and run.redact_table
       or given.construct and run.construct or given.construct_variants and run.construct_variants

@@ -56,6 +56,10 @@ int bx_catalog_is_idempotent(const char *wire);
    space around it), then by HTTP status. `text` may be NULL. */
 bx_outcome bx_catalog_meaning(const char *code, size_t code_length, const char *text, size_t text_length, long status);
 
+/* What an error answer of the token host means, likewise. Its kind is always "auth". */
+bx_outcome bx_catalog_token_meaning(const char *code, size_t code_length, const char *text, size_t text_length,
+                                    long status);
+
 /* Walks over all that is told apart: the i-th outcome, and in *key the portal's code or text; NULL after the last. */
 const bx_outcome *bx_catalog_reason(size_t i, const char **key);
 

@@ -5,9 +5,11 @@
 #include "catalog.h"
 #include "error.h"
 #include "exchange.h"
+#include "file.h"
 #include "http.h"
 #include "json.h"
 #include "mask.h"
+#include "secret.h"
 #include "session.h"
 #include "version.h"
 
@@ -114,14 +116,16 @@ int luaopen_bitrix_core(lua_State *L) {
       {"sleep", core_sleep},
       {"methods", core_methods},
       {"reasons", core_reasons},
+      {"equal", bx_secret_equal},
+      {"random", bx_secret_random},
+      {"append", bx_file_append},
       {NULL, NULL},
   };
   static const luaL_Reg session_methods[] = {
-      {"prepare", bx_exchange_prepare},
-      {"call", bx_exchange_call},
-      {"close", bx_session_close},
-      {"place", bx_session_place},
-      {NULL, NULL},
+      {"prepare", bx_exchange_prepare}, {"call", bx_exchange_call},
+      {"form", bx_exchange_form},       {"set_token", bx_session_set_token},
+      {"move", bx_session_move},        {"close", bx_session_close},
+      {"place", bx_session_place},      {NULL, NULL},
   };
   if (bx_http_global_init() != 0) return luaL_error(L, "bitrix: libcurl cannot be initialised");
   lua_settop(L, 0);
@@ -135,6 +139,8 @@ int luaopen_bitrix_core(lua_State *L) {
   luaL_newlib(L, functions);
   bx_pushnull(L);
   lua_setfield(L, -2, "null");
+  bx_file_open(L);
+  lua_setfield(L, -2, "file");
   set_string(L, "_VERSION", BX_VERSION);
   return 1;
 }

@@ -10,12 +10,16 @@
 #include "params.h"
 #include "response.h"
 #include "session.h"
+#include "stamp.h"
+#include "urlencode.h"
 
 #define METATABLE "bitrix.exchange"
 
 typedef struct exchange {
   bx_session *session;
   const bx_method *row; /* NULL for a method that is called by its name */
+  bx_shape shape;
+  bx_stamp stamp;
   bx_transfer transfer;
 } exchange;
 
@@ -25,7 +29,9 @@ static bx_json own_json(void) {
 }
 
 /* The method's name on the wire: what stands in the address behind the session's base. */
-static const char *method_of(const exchange *x) { return x->transfer.url.data + strlen(x->session->settings.base); }
+static const char *method_of(const exchange *x) {
+  return x->shape == BX_TOKENS ? "oauth.token" : x->transfer.url.data + x->stamp.base;
+}
 
 /* ---- making one ---- */
 
@@ -54,6 +60,7 @@ static exchange *push_exchange(lua_State *L, bx_session *session, const char *me
   luaL_getmetatable(L, METATABLE);
   lua_setmetatable(L, -2);
   x->session = bx_session_hold(session);
+  x->stamp.base = strlen(session->settings.base);
   if (bx_buffer_puts(&x->transfer.url, session->settings.base) != 0 ||
       bx_buffer_append(&x->transfer.url, method, strlen(method) + 1) != 0)
     no_memory(L);
@@ -123,9 +130,56 @@ int bx_exchange_call(lua_State *L) {
   }
   {
     const char *text = lua_tolstring(L, -1, &length);
+    if (session->settings.oauth && *text != '{') {
+      lua_pushliteral(L,
+                      "bad argument #2 to 'call' (names expected, got a list: the access token is sent beside them)");
+      return refuse(L, session);
+    }
     if (bx_buffer_append(&x->transfer.body, text, length) != 0) no_memory(L);
   }
   lua_pop(L, 1);
+  return 1;
+}
+
+/* ---- a form for the token host ---- */
+
+int bx_exchange_form(lua_State *L) {
+  static const char *const lines[] = {"Content-Type: application/x-www-form-urlencoded", "Accept: application/json",
+                                      "Expect:"};
+  bx_session *session = bx_session_check(L, 1);
+  size_t length, i;
+  const char *address = luaL_checklstring(L, 2, &length), *problem;
+  exchange *x;
+  luaL_checktype(L, 3, LUA_TTABLE);
+  lua_settop(L, 3);
+  if (!check_open(L, session, "form")) return refuse(L, session);
+  if ((problem = bx_settings_check_form(address, length)) != NULL) {
+    if (problem == bx_settings_no_memory) no_memory(L);
+    lua_pushstring(L, problem);
+    return refuse(L, session);
+  }
+  x = push_exchange(L, session, "");
+  x->shape = BX_TOKENS;
+  x->transfer.url.length = 0;
+  if (bx_buffer_append(&x->transfer.url, address, length + 1) != 0) no_memory(L);
+  for (i = 0; i < sizeof lines / sizeof *lines; i++) {
+    struct curl_slist *longer = curl_slist_append(x->transfer.headers, lines[i]);
+    if (longer == NULL) no_memory(L);
+    x->transfer.headers = longer;
+  }
+  lua_pushnil(L);
+  while (lua_next(L, 3) != 0) {
+    size_t name_length, value_length;
+    const char *name, *value;
+    luaL_argcheck(L, lua_type(L, -2) == LUA_TSTRING && lua_type(L, -1) == LUA_TSTRING, 3, "strings by names expected");
+    name = lua_tolstring(L, -2, &name_length);
+    value = lua_tolstring(L, -1, &value_length);
+    if ((bx_redact_is_credential(name, name_length) || strcmp(name, "code") == 0) &&
+        bx_secrets_add_token(&session->settings.secrets, value, value_length) != 0)
+      no_memory(L);
+    if (bx_urlencode_pair(&x->transfer.body, name, name_length, value, value_length) != 0) no_memory(L);
+    lua_pop(L, 1);
+  }
   return 1;
 }
 
@@ -143,6 +197,7 @@ static int exchange_perform(lua_State *L) {
   double deadline = lua_isnoneornil(L, 2) ? -1 : luaL_checknumber(L, 2);
   if (deadline < 0 && !lua_isnoneornil(L, 2)) deadline = 0;
   if (x->session->closed) return luaL_error(L, "this client is closed");
+  if (x->shape == BX_ANSWER && bx_stamp_renew(&x->stamp, &x->session->settings, &x->transfer) != 0) return no_memory(L);
   bx_http_perform(&x->session->http, &x->session->settings.http, &x->transfer, deadline);
   return 0;
 }
@@ -184,12 +239,33 @@ static int exchange_result(lua_State *L) {
   bx_json json = own_json();
   int count;
   if (!x->transfer.done) return luaL_error(L, "this exchange has no answer: perform it first");
-  count = bx_response_push(L, &json, &x->session->settings, &x->transfer, method_of(x));
+  count = bx_response_push(L, &json, &x->session->settings, &x->transfer, method_of(x), x->shape);
   if (x->row != NULL && x->row->integers != NULL) make_integers(L, lua_gettop(L) - 2, x->row->integers);
   lua_pushinteger(L, (lua_Integer)x->transfer.sent);
   lua_pushinteger(L, (lua_Integer)x->transfer.answer.length);
   bx_transfer_drop_answer(&x->transfer);
   return count + 2;
+}
+
+static const char *failure_field(lua_State *L, const char *name) {
+  lua_getfield(L, 2, name);
+  return luaL_checkstring(L, -1);
+}
+
+/* exchange:failure{ kind =, reason =, message =, executed = } → an error object for what went wrong in Lua. */
+static int exchange_failure(lua_State *L) {
+  const exchange *x = check_exchange(L);
+  bx_fault fault;
+  luaL_checktype(L, 2, LUA_TTABLE);
+  memset(&fault, 0, sizeof fault);
+  fault.outcome.kind = failure_field(L, "kind");
+  fault.outcome.reason = failure_field(L, "reason");
+  fault.outcome.executed = failure_field(L, "executed");
+  fault.method = method_of(x);
+  fault.message = failure_field(L, "message");
+  fault.message_length = strlen(fault.message);
+  bx_error_push(L, &fault, &x->session->settings.secrets);
+  return 1;
 }
 
 /* exchange:close(), also __gc: frees all that it holds. */
@@ -215,24 +291,32 @@ static int exchange_method(lua_State *L) {
   return 1;
 }
 
-/* exchange:failure(kind, reason, executed, message) → an error object about this call for what was found out in Lua. */
-static int exchange_failure(lua_State *L) {
-  const exchange *x = check_exchange(L);
-  bx_fault fault;
-  memset(&fault, 0, sizeof fault);
-  fault.outcome.kind = luaL_checkstring(L, 2);
-  fault.outcome.reason = luaL_checkstring(L, 3);
-  fault.outcome.executed = luaL_checkstring(L, 4);
-  fault.message = luaL_checklstring(L, 5, &fault.message_length);
-  fault.method = method_of(x);
-  bx_error_push(L, &fault, &x->session->settings.secrets);
-  return 1;
+/* exchange:header(name, value) → true; or nil, message. Sent with this call beside the client's own headers. */
+static int exchange_header(lua_State *L) {
+  exchange *x = check_exchange(L);
+  size_t name_length, value_length;
+  const char *name = luaL_checklstring(L, 2, &name_length), *value = luaL_checklstring(L, 3, &value_length), *problem;
+  problem = bx_settings_add_header(&x->session->settings, &x->transfer.headers, name, name_length, value, value_length);
+  if (problem == bx_settings_no_memory) return no_memory(L);
+  lua_pushboolean(L, problem == NULL);
+  if (problem == NULL) return 1;
+  lua_pushnil(L);
+  lua_pushstring(L, problem);
+  return 2;
 }
 
 /* exchange:body() → the bytes that are posted. They may hold what the user deems private: not for logs. */
 static int exchange_body(lua_State *L) {
   const exchange *x = check_exchange(L);
   lua_pushlstring(L, x->transfer.body.data, x->transfer.body.length);
+  return 1;
+}
+
+/* exchange:token() → the access token that it was last sent with, or nil. A secret. */
+static int exchange_token(lua_State *L) {
+  const exchange *x = check_exchange(L);
+  if (x->stamp.token_length == 0) return 0;
+  lua_pushlstring(L, x->transfer.body.data + x->stamp.token_at, x->stamp.token_length);
   return 1;
 }
 
@@ -244,9 +328,11 @@ static int exchange_tostring(lua_State *L) {
 
 void bx_exchange_open(lua_State *L) {
   static const luaL_Reg methods[] = {
-      {"perform", exchange_perform},       {"result", exchange_result}, {"close", exchange_close},
-      {"idempotent", exchange_idempotent}, {"body", exchange_body},     {"method", exchange_method},
-      {"failure", exchange_failure},       {NULL, NULL},
+      {"perform", exchange_perform}, {"result", exchange_result},
+      {"close", exchange_close},     {"idempotent", exchange_idempotent},
+      {"body", exchange_body},       {"token", exchange_token},
+      {"method", exchange_method},   {"header", exchange_header},
+      {"failure", exchange_failure}, {NULL, NULL},
   };
   int i, base = lua_gettop(L) - BX_EXCHANGE_UPVALUES;
   luaL_newmetatable(L, METATABLE);

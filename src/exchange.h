@@ -17,4 +17,8 @@ int bx_exchange_prepare(lua_State *L);
 /* Lua: session:call(method, params) → exchange; or nil, message. */
 int bx_exchange_call(lua_State *L);
 
+/* Lua: session:form(address, fields) → exchange; or nil, message. Posts a form to the token host; what it answers is
+   the result. `fields`: strings by their names; the credentials among them are known as secrets from then on. */
+int bx_exchange_form(lua_State *L);
+
 #endif

@@ -134,7 +134,6 @@ static CURLcode set_options(bx_http *http, const bx_http_settings *settings) {
   CURLcode code = CURLE_OK;
 #define SET(option, value) \
   if (code == CURLE_OK) code = curl_easy_setopt(easy, option, value)
-  SET(CURLOPT_HTTPHEADER, settings->headers);
   SET(CURLOPT_USERAGENT, settings->user_agent);
   SET(CURLOPT_POST, 1L);
   SET(CURLOPT_WRITEFUNCTION, on_answer);
@@ -279,6 +278,7 @@ void bx_http_perform(bx_http *http, const bx_http_settings *settings, bx_transfe
   t->max_answer = settings->max_response;
   http->problem[0] = '\0';
   SET(CURLOPT_FRESH_CONNECT, (long)spoken_unasked(http));
+  SET(CURLOPT_HTTPHEADER, t->headers != NULL ? t->headers : settings->headers);
   if (code == CURLE_OK) code = set_url(http, &t->url);
   if (code == CURLE_OK) code = set_body(http, t);
   SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)t->body.length);
@@ -383,4 +383,6 @@ void bx_transfer_free(bx_transfer *t) {
   bx_transfer_drop_answer(t);
   bx_buffer_free(&t->url);
   bx_buffer_free(&t->body);
+  curl_slist_free_all(t->headers);
+  t->headers = NULL;
 }

@@ -1,6 +1,6 @@
 /* One HTTP exchange over libcurl. Promises: http and https only, certificates verified, no redirect followed, no body
    sent twice, answers capped, connections kept, and a forked child never uses its parent's.
-   Knows no Lua and no Bitrix24 beyond "POST JSON". Nothing here throws; no callback leaves C. */
+   Knows no Lua and no Bitrix24 beyond "POST". Nothing here throws; no callback leaves C. */
 #ifndef BX_HTTP_H
 #define BX_HTTP_H
 
@@ -28,8 +28,9 @@ enum { BX_DNS, BX_CONNECT, BX_TLS, BX_FIRST_BYTE, BX_TOTAL, BX_POINTS };
 
 /* One request and, after it was sent, its answer. Before sending, everything but the request is zero. */
 typedef struct bx_transfer {
-  bx_buffer url;  /* ends with a NUL, which counts in length */
-  bx_buffer body; /* what is posted; stays, so that the transfer can be sent again */
+  bx_buffer url;              /* ends with a NUL, which counts in length */
+  bx_buffer body;             /* what is posted; stays, so that the transfer can be sent again */
+  struct curl_slist *headers; /* of this request in place of the settings'; NULL: those */
   /* the answer */
   bx_buffer answer;
   char *redirect; /* where a 3xx points to, absolute, or NULL */

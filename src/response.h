@@ -6,11 +6,16 @@
 #include "json.h"
 #include "settings.h"
 
+typedef enum bx_shape {
+  BX_ANSWER, /* of the portal: { result, time, ... } */
+  BX_TOKENS  /* of the token host: the object itself is the result */
+} bx_shape;
+
 /* Pushes three values: result, info, attempt; or nil, error, attempt.
    info:    { status, time, total, next, timings = { dns, connect, tls, first_byte, total } }
    attempt: { status, code, seconds }
    Throws "not enough memory" when that is what ended the transfer; may throw (memory). */
 int bx_response_push(lua_State *L, const bx_json *json, const bx_settings *settings, const bx_transfer *t,
-                     const char *method);
+                     const char *method, bx_shape shape);
 
 #endif

@@ -65,6 +65,36 @@ int bx_session_place(lua_State *L) {
   return 1;
 }
 
+/* true; or nil and the problem. */
+static int push_outcome(lua_State *L, const char *problem) {
+  if (problem == bx_settings_no_memory) return luaL_error(L, "%s", problem);
+  if (problem != NULL) {
+    lua_pushnil(L);
+    lua_pushstring(L, problem);
+    return 2;
+  }
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+int bx_session_set_token(lua_State *L) {
+  bx_session *session = bx_session_check(L, 1);
+  size_t length, refresh_length;
+  const char *access = luaL_checklstring(L, 2, &length);
+  const char *refresh = luaL_optlstring(L, 3, NULL, &refresh_length);
+  luaL_argcheck(L, session->settings.oauth, 1, "this client has a webhook");
+  if (refresh != NULL && bx_secrets_add_token(&session->settings.secrets, refresh, refresh_length) != 0)
+    return push_outcome(L, bx_settings_no_memory);
+  return push_outcome(L, bx_settings_token(&session->settings, access, length));
+}
+
+int bx_session_move(lua_State *L) {
+  bx_session *session = bx_session_check(L, 1);
+  size_t length;
+  const char *address = luaL_checklstring(L, 2, &length);
+  return push_outcome(L, bx_settings_move(&session->settings, address, length));
+}
+
 static int session_tostring(lua_State *L) {
   const bx_session *session = bx_session_check(L, 1);
   lua_pushfstring(L, "bitrix.session (%s)", session->closed ? "closed" : session->settings.place);
@@ -193,22 +223,57 @@ static const char *leave(lua_State *L, taken *t) {
 static const char *take_webhook(lua_State *L, taken *t) {
   size_t length;
   const char *text = lua_tolstring(L, -1, &length);
+  lua_getfield(L, 1, "oauth");
+  if (!lua_isnil(L, -1)) return "either a webhook or oauth expected, not both";
   return bx_settings_webhook(t->settings, text, length, t->insecure_http);
 }
 
-/* In the order in which they are taken: the webhook after insecure_http, which it needs. */
+/* A field of the option `oauth` that is a string, or NULL; it is pushed either way. */
+static const char *oauth_field(lua_State *L, int table, const char *name, size_t *length) {
+  lua_getfield(L, table, name);
+  return lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, length) : NULL;
+}
+
+/* { endpoint =, client_secret =, access_token =, refresh_token = }: what C needs of it; bitrix.oauth looks at the rest.
+   The secret before the tokens: it stays. */
+static const char *take_oauth(lua_State *L, taken *t) {
+  int table = lua_gettop(L);
+  bx_settings *settings = t->settings;
+  const char *text, *problem;
+  size_t length;
+  if ((text = oauth_field(L, table, "endpoint", &length)) == NULL) return "field 'endpoint': string expected";
+  if ((problem = bx_settings_endpoint(settings, text, length, t->insecure_http)) != NULL) return problem;
+  if ((text = oauth_field(L, table, "client_secret", &length)) != NULL &&
+      bx_secrets_add(&settings->secrets, text, length) != 0)
+    return bx_settings_no_memory;
+  if ((text = oauth_field(L, table, "refresh_token", &length)) != NULL &&
+      bx_secrets_add_token(&settings->secrets, text, length) != 0)
+    return bx_settings_no_memory;
+  if ((text = oauth_field(L, table, "access_token", &length)) != NULL) return bx_settings_token(settings, text, length);
+  return NULL;
+}
+
+/* In the order in which they are taken: the addresses after insecure_http, which they need. */
 static const struct option {
   const char *name;
   int type;
   const char *(*take)(lua_State *L, taken *t);
 } options[] = {
-    {"timeout", LUA_TNUMBER, take_timeout},   {"connect_timeout", LUA_TNUMBER, take_connect_timeout},
-    {"deadline", LUA_TNUMBER, take_deadline}, {"max_response", LUA_TNUMBER, take_max_response},
-    {"ca_file", LUA_TSTRING, take_ca_file},   {"verify", LUA_TBOOLEAN, take_verify},
-    {"proxy", LUA_TSTRING, take_proxy},       {"user_agent", LUA_TSTRING, take_user_agent},
-    {"headers", LUA_TTABLE, take_headers},    {"insecure_http", LUA_TBOOLEAN, take_insecure_http},
-    {"retry", LUA_TNONE, leave},              {"limit", LUA_TNONE, leave},
-    {"on_event", LUA_TFUNCTION, leave},       {"webhook", LUA_TSTRING, take_webhook},
+    {"timeout", LUA_TNUMBER, take_timeout},
+    {"connect_timeout", LUA_TNUMBER, take_connect_timeout},
+    {"deadline", LUA_TNUMBER, take_deadline},
+    {"max_response", LUA_TNUMBER, take_max_response},
+    {"ca_file", LUA_TSTRING, take_ca_file},
+    {"verify", LUA_TBOOLEAN, take_verify},
+    {"proxy", LUA_TSTRING, take_proxy},
+    {"user_agent", LUA_TSTRING, take_user_agent},
+    {"headers", LUA_TTABLE, take_headers},
+    {"insecure_http", LUA_TBOOLEAN, take_insecure_http},
+    {"retry", LUA_TNONE, leave},
+    {"limit", LUA_TNONE, leave},
+    {"on_event", LUA_TFUNCTION, leave},
+    {"webhook", LUA_TSTRING, take_webhook},
+    {"oauth", LUA_TTABLE, take_oauth},
 };
 
 enum { OPTIONS = sizeof options / sizeof *options };

@@ -32,4 +32,12 @@ void bx_session_release(bx_session *session);
 int bx_session_close(lua_State *L);
 int bx_session_place(lua_State *L);
 
+/* Lua: session:set_token(access_token [, refresh_token]) → true; or nil, message. Calls carry the first from now on, also
+   exchanges that are sent again; both are known as secrets. */
+int bx_session_set_token(lua_State *L);
+
+/* Lua: session:move(address) → true; or nil, message. Calls go there from now on, also exchanges that are sent again.
+   See bx_settings_move. */
+int bx_session_move(lua_State *L);
+
 #endif

@@ -55,8 +55,10 @@ end
 
 -- The limit does not let the call out before its deadline. What an earlier attempt came to stays the answer.
 local function held_back(exchange, history, wait, left)
-  local err = history.last or exchange:failure("limit", "deadline", "no",
-    ("the portal's limit lets this call out in %.3g s, and its deadline ends in %.3g s"):format(wait, left))
+  local err = history.last or exchange:failure{
+    kind = "limit", reason = "deadline", executed = "no",
+    message = ("the portal's limit lets this call out in %.3g s, and its deadline ends in %.3g s"):format(wait, left),
+  }
   err.wait = wait
   return err
 end
@@ -82,7 +84,7 @@ local function after_failure(state, rt, exchange, err, history, idempotent, ends
       return "done", a, b
     elseif outcome == "failed" then
       history.lost = false -- the portal's word, if only now
-      return nil, exchange:failure(a, b, "yes", c)
+      return nil, exchange:failure{ kind = a, reason = b, message = c, executed = "yes" }
     elseif outcome == "again" then
       idempotent = true -- should the lost one still come in late, the portal refuses the second
     end
