@@ -1,10 +1,13 @@
 /* bitrix.core: the one entry into the C module. Puts the parts together; and shows the catalog to Lua; the work is done elsewhere. */
 #include "catalog.h"
+#include "command.h"
 #include "error.h"
 #include "exchange.h"
 #include "http.h"
 #include "json.h"
 #include "mask.h"
+#include "query.h"
+#include "reference.h"
 #include "session.h"
 #include "version.h"
 
@@ -91,25 +94,21 @@ static int core_reasons(lua_State *L) {
 
 int luaopen_bitrix_core(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"session", bx_session_new},
-      {"is_error", bx_error_is},
-      {"redact", bx_mask_redact},
-      {"now", core_now},
-      {"methods", core_methods},
-      {"reasons", core_reasons},
-      {NULL, NULL},
+      {"session", bx_session_new}, {"is_error", bx_error_is}, {"redact", bx_mask_redact},      {"now", core_now},
+      {"methods", core_methods},   {"reasons", core_reasons}, {"reference", bx_reference_new}, {NULL, NULL},
   };
   static const luaL_Reg session_methods[] = {
-      {"prepare", bx_exchange_prepare},
-      {"call", bx_exchange_call},
-      {"close", bx_session_close},
-      {"place", bx_session_place},
-      {NULL, NULL},
+      {"prepare", bx_exchange_prepare},      {"call", bx_exchange_call},          {"close", bx_session_close},
+      {"place", bx_session_place},           {"command", bx_command_prepare},     {"command_call", bx_command_call},
+      {"command_result", bx_command_result}, {"command_error", bx_command_error}, {"batch", bx_command_batch},
+      {"failure", bx_command_failure},       {"clean", bx_command_clean},         {NULL, NULL},
   };
   if (bx_http_global_init() != 0) return luaL_error(L, "bitrix: libcurl cannot be initialised");
   lua_settop(L, 0);
   bx_mask_open(L);
   bx_error_open(L);
+  bx_reference_open(L);
+  bx_query_setup(L);
   bx_json_open(L);
   lua_pushvalue(L, 1);
   lua_pushvalue(L, 2);

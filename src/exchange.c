@@ -30,8 +30,7 @@ static const char *method_of(const exchange *x) { return x->transfer.url.data + 
 
 static int no_memory(lua_State *L) { return luaL_error(L, "not enough memory"); }
 
-/* nil and the message on top of the stack; who passes a secret as a name does not get it back. */
-static int refuse(lua_State *L, const bx_session *session) {
+int bx_exchange_refuse(lua_State *L, const bx_session *session) {
   size_t length;
   const char *message = lua_tolstring(L, -1, &length);
   lua_pushnil(L);
@@ -39,8 +38,7 @@ static int refuse(lua_State *L, const bx_session *session) {
   return 2;
 }
 
-/* Whether the session is open; else a message is pushed. */
-static int check_open(lua_State *L, const bx_session *session, const char *function) {
+int bx_exchange_check_open(lua_State *L, const bx_session *session, const char *function) {
   if (!session->closed) return 1;
   lua_pushfstring(L, "bad call of '%s': this client is closed", function);
   return 0;
@@ -68,25 +66,45 @@ int bx_exchange_prepare(lua_State *L) {
   luaL_argcheck(L, number >= 1 && number <= (lua_Integer)bx_catalog_count, 2, "no such method");
   row = &bx_methods[number - 1];
   lua_settop(L, 3);
-  if (!check_open(L, session, row->name)) return refuse(L, session);
+  if (!bx_exchange_check_open(L, session, row->name)) return bx_exchange_refuse(L, session);
   if (lua_isnil(L, 3)) {
     lua_newtable(L);
     lua_replace(L, 3);
   }
   if (!lua_istable(L, 3)) {
     lua_pushfstring(L, "bad argument #1 to '%s' (table expected, got %s)", row->name, luaL_typename(L, 3));
-    return refuse(L, session);
+    return bx_exchange_refuse(L, session);
   }
   x = push_exchange(L, session, row->wire);
   x->row = row;
   if (bx_params_encode(L, &json, row, 3, &x->transfer.body)) return 1;
   lua_pushfstring(L, "bad argument #1 to '%s' (%s)", row->name, lua_tostring(L, -1));
-  return refuse(L, session);
+  return bx_exchange_refuse(L, session);
+}
+
+bx_buffer *bx_exchange_push(lua_State *L, bx_session *session, const char *method) {
+  return &push_exchange(L, session, method)->transfer.body;
 }
 
 /* ---- methods called by name ---- */
 
 enum { LONGEST_NAME = 255 };
+
+const char *bx_exchange_check_name(lua_State *L, int index) {
+  size_t length;
+  const char *method = lua_type(L, index) == LUA_TSTRING ? lua_tolstring(L, index, &length) : NULL;
+  if (method == NULL) {
+    lua_pushfstring(L, "bad argument #1 to 'call' (a method's name expected, got %s)", luaL_typename(L, index));
+    return NULL;
+  }
+  if (length == 0 || length > LONGEST_NAME || strspn(method, ".") == length ||
+      strspn(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") != length) {
+    lua_pushliteral(L, "bad argument #1 to 'call' (a method's name expected, like 'user.current': letters, digits, "
+                       "'.', '_' and '-' only)");
+    return NULL;
+  }
+  return method;
+}
 
 int bx_exchange_call(lua_State *L) {
   bx_session *session = bx_session_check(L, 1);
@@ -95,21 +113,11 @@ int bx_exchange_call(lua_State *L) {
   bx_json json = own_json();
   exchange *x;
   lua_settop(L, 3);
-  if (!check_open(L, session, "call")) return refuse(L, session);
-  method = lua_type(L, 2) == LUA_TSTRING ? lua_tolstring(L, 2, &length) : NULL;
-  if (method == NULL) {
-    lua_pushfstring(L, "bad argument #1 to 'call' (a method's name expected, got %s)", luaL_typename(L, 2));
-    return refuse(L, session);
-  }
-  if (length == 0 || length > LONGEST_NAME || strspn(method, ".") == length ||
-      strspn(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") != length) {
-    lua_pushliteral(L, "bad argument #1 to 'call' (a method's name expected, like 'user.current': letters, digits, "
-                       "'.', '_' and '-' only)");
-    return refuse(L, session);
-  }
+  if (!bx_exchange_check_open(L, session, "call")) return bx_exchange_refuse(L, session);
+  if ((method = bx_exchange_check_name(L, 2)) == NULL) return bx_exchange_refuse(L, session);
   if (!lua_isnil(L, 3) && !lua_istable(L, 3)) {
     lua_pushfstring(L, "bad argument #2 to 'call' (table expected, got %s)", luaL_typename(L, 3));
-    return refuse(L, session);
+    return bx_exchange_refuse(L, session);
   }
   x = push_exchange(L, session, method);
   if (lua_isnil(L, 3)) {
@@ -118,7 +126,7 @@ int bx_exchange_call(lua_State *L) {
   }
   if (!bx_json_encode(L, &json, 3, 0)) {
     lua_pushfstring(L, "bad argument #2 to 'call' (%s)", lua_tostring(L, -1));
-    return refuse(L, session);
+    return bx_exchange_refuse(L, session);
   }
   {
     const char *text = lua_tolstring(L, -1, &length);
@@ -158,8 +166,7 @@ static int to_integer(lua_State *L, int index, long long *value) {
   return known;
 }
 
-/* Makes integers of the fields that the portal sends as strings, in each row of the list at `list`. */
-static void make_integers(lua_State *L, int list, const char *const *fields) {
+void bx_exchange_integers(lua_State *L, int list, const char *const *fields) {
   size_t i, k, n = lua_istable(L, list) ? lua_rawlen(L, list) : 0;
   for (i = 1; i <= n; i++) {
     lua_rawgeti(L, list, (int)i);
@@ -183,7 +190,7 @@ static int exchange_result(lua_State *L) {
   int count;
   if (!x->transfer.done) return luaL_error(L, "this exchange has no answer: perform it first");
   count = bx_response_push(L, &json, &x->session->settings, &x->transfer, method_of(x));
-  if (x->row != NULL && x->row->integers != NULL) make_integers(L, lua_gettop(L) - 2, x->row->integers);
+  if (x->row != NULL && x->row->integers != NULL) bx_exchange_integers(L, lua_gettop(L) - 2, x->row->integers);
   bx_transfer_drop_answer(&x->transfer);
   return count;
 }
