@@ -3,12 +3,15 @@
 #include <time.h>
 
 #include "catalog.h"
+#include "command.h"
 #include "error.h"
 #include "exchange.h"
 #include "file.h"
 #include "http.h"
 #include "json.h"
 #include "mask.h"
+#include "query.h"
+#include "reference.h"
 #include "secret.h"
 #include "session.h"
 #include "version.h"
@@ -109,28 +112,24 @@ static int core_reasons(lua_State *L) {
 
 int luaopen_bitrix_core(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"session", bx_session_new},
-      {"is_error", bx_error_is},
-      {"redact", bx_mask_redact},
-      {"now", core_now},
-      {"sleep", core_sleep},
-      {"methods", core_methods},
-      {"reasons", core_reasons},
-      {"equal", bx_secret_equal},
-      {"random", bx_secret_random},
-      {"append", bx_file_append},
-      {NULL, NULL},
+      {"session", bx_session_new}, {"is_error", bx_error_is},       {"redact", bx_mask_redact},
+      {"now", core_now},           {"sleep", core_sleep},           {"methods", core_methods},
+      {"reasons", core_reasons},   {"equal", bx_secret_equal},      {"random", bx_secret_random},
+      {"append", bx_file_append},  {"reference", bx_reference_new}, {NULL, NULL},
   };
   static const luaL_Reg session_methods[] = {
-      {"prepare", bx_exchange_prepare}, {"call", bx_exchange_call},
-      {"form", bx_exchange_form},       {"set_token", bx_session_set_token},
-      {"move", bx_session_move},        {"close", bx_session_close},
-      {"place", bx_session_place},      {NULL, NULL},
+      {"prepare", bx_exchange_prepare},    {"call", bx_exchange_call},          {"form", bx_exchange_form},
+      {"command", bx_command_prepare},     {"command_call", bx_command_call},   {"command_result", bx_command_result},
+      {"command_error", bx_command_error}, {"batch", bx_command_batch},         {"failure", bx_command_failure},
+      {"clean", bx_command_clean},         {"set_token", bx_session_set_token}, {"move", bx_session_move},
+      {"close", bx_session_close},         {"place", bx_session_place},         {NULL, NULL},
   };
   if (bx_http_global_init() != 0) return luaL_error(L, "bitrix: libcurl cannot be initialised");
   lua_settop(L, 0);
   bx_mask_open(L);
   bx_error_open(L);
+  bx_reference_open(L);
+  bx_query_setup(L);
   bx_json_open(L);
   lua_pushvalue(L, 1);
   lua_pushvalue(L, 2);

@@ -5,13 +5,13 @@
 
 #include "catalog.h"
 #include "error.h"
+#include "form.h"
 #include "json.h"
 #include "mask.h"
 #include "params.h"
 #include "response.h"
 #include "session.h"
 #include "stamp.h"
-#include "urlencode.h"
 
 #define METATABLE "bitrix.exchange"
 
@@ -37,8 +37,7 @@ static const char *method_of(const exchange *x) {
 
 static int no_memory(lua_State *L) { return luaL_error(L, "not enough memory"); }
 
-/* nil and the message on top of the stack; who passes a secret as a name does not get it back. */
-static int refuse(lua_State *L, const bx_session *session) {
+int bx_exchange_refuse(lua_State *L, const bx_session *session) {
   size_t length;
   const char *message = lua_tolstring(L, -1, &length);
   lua_pushnil(L);
@@ -46,8 +45,7 @@ static int refuse(lua_State *L, const bx_session *session) {
   return 2;
 }
 
-/* Whether the session is open; else a message is pushed. */
-static int check_open(lua_State *L, const bx_session *session, const char *function) {
+int bx_exchange_check_open(lua_State *L, const bx_session *session, const char *function) {
   if (!session->closed) return 1;
   lua_pushfstring(L, "bad call of '%s': this client is closed", function);
   return 0;
@@ -76,25 +74,45 @@ int bx_exchange_prepare(lua_State *L) {
   luaL_argcheck(L, number >= 1 && number <= (lua_Integer)bx_catalog_count, 2, "no such method");
   row = &bx_methods[number - 1];
   lua_settop(L, 3);
-  if (!check_open(L, session, row->name)) return refuse(L, session);
+  if (!bx_exchange_check_open(L, session, row->name)) return bx_exchange_refuse(L, session);
   if (lua_isnil(L, 3)) {
     lua_newtable(L);
     lua_replace(L, 3);
   }
   if (!lua_istable(L, 3)) {
     lua_pushfstring(L, "bad argument #1 to '%s' (table expected, got %s)", row->name, luaL_typename(L, 3));
-    return refuse(L, session);
+    return bx_exchange_refuse(L, session);
   }
   x = push_exchange(L, session, row->wire);
   x->row = row;
   if (bx_params_encode(L, &json, row, 3, &x->transfer.body)) return 1;
   lua_pushfstring(L, "bad argument #1 to '%s' (%s)", row->name, lua_tostring(L, -1));
-  return refuse(L, session);
+  return bx_exchange_refuse(L, session);
+}
+
+bx_buffer *bx_exchange_push(lua_State *L, bx_session *session, const char *method) {
+  return &push_exchange(L, session, method)->transfer.body;
 }
 
 /* ---- methods called by name ---- */
 
 enum { LONGEST_NAME = 255 };
+
+const char *bx_exchange_check_name(lua_State *L, int index) {
+  size_t length;
+  const char *method = lua_type(L, index) == LUA_TSTRING ? lua_tolstring(L, index, &length) : NULL;
+  if (method == NULL) {
+    lua_pushfstring(L, "bad argument #1 to 'call' (a method's name expected, got %s)", luaL_typename(L, index));
+    return NULL;
+  }
+  if (length == 0 || length > LONGEST_NAME || strspn(method, ".") == length ||
+      strspn(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") != length) {
+    lua_pushliteral(L, "bad argument #1 to 'call' (a method's name expected, like 'user.current': letters, digits, "
+                       "'.', '_' and '-' only)");
+    return NULL;
+  }
+  return method;
+}
 
 int bx_exchange_call(lua_State *L) {
   bx_session *session = bx_session_check(L, 1);
@@ -103,21 +121,11 @@ int bx_exchange_call(lua_State *L) {
   bx_json json = own_json();
   exchange *x;
   lua_settop(L, 3);
-  if (!check_open(L, session, "call")) return refuse(L, session);
-  method = lua_type(L, 2) == LUA_TSTRING ? lua_tolstring(L, 2, &length) : NULL;
-  if (method == NULL) {
-    lua_pushfstring(L, "bad argument #1 to 'call' (a method's name expected, got %s)", luaL_typename(L, 2));
-    return refuse(L, session);
-  }
-  if (length == 0 || length > LONGEST_NAME || strspn(method, ".") == length ||
-      strspn(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") != length) {
-    lua_pushliteral(L, "bad argument #1 to 'call' (a method's name expected, like 'user.current': letters, digits, "
-                       "'.', '_' and '-' only)");
-    return refuse(L, session);
-  }
+  if (!bx_exchange_check_open(L, session, "call")) return bx_exchange_refuse(L, session);
+  if ((method = bx_exchange_check_name(L, 2)) == NULL) return bx_exchange_refuse(L, session);
   if (!lua_isnil(L, 3) && !lua_istable(L, 3)) {
     lua_pushfstring(L, "bad argument #2 to 'call' (table expected, got %s)", luaL_typename(L, 3));
-    return refuse(L, session);
+    return bx_exchange_refuse(L, session);
   }
   x = push_exchange(L, session, method);
   if (lua_isnil(L, 3)) {
@@ -126,14 +134,14 @@ int bx_exchange_call(lua_State *L) {
   }
   if (!bx_json_encode(L, &json, 3, 0)) {
     lua_pushfstring(L, "bad argument #2 to 'call' (%s)", lua_tostring(L, -1));
-    return refuse(L, session);
+    return bx_exchange_refuse(L, session);
   }
   {
     const char *text = lua_tolstring(L, -1, &length);
     if (session->settings.oauth && *text != '{') {
       lua_pushliteral(L,
                       "bad argument #2 to 'call' (names expected, got a list: the access token is sent beside them)");
-      return refuse(L, session);
+      return bx_exchange_refuse(L, session);
     }
     if (bx_buffer_append(&x->transfer.body, text, length) != 0) no_memory(L);
   }
@@ -152,11 +160,11 @@ int bx_exchange_form(lua_State *L) {
   exchange *x;
   luaL_checktype(L, 3, LUA_TTABLE);
   lua_settop(L, 3);
-  if (!check_open(L, session, "form")) return refuse(L, session);
+  if (!bx_exchange_check_open(L, session, "form")) return bx_exchange_refuse(L, session);
   if ((problem = bx_settings_check_form(address, length)) != NULL) {
     if (problem == bx_settings_no_memory) no_memory(L);
     lua_pushstring(L, problem);
-    return refuse(L, session);
+    return bx_exchange_refuse(L, session);
   }
   x = push_exchange(L, session, "");
   x->shape = BX_TOKENS;
@@ -177,7 +185,7 @@ int bx_exchange_form(lua_State *L) {
     if ((bx_redact_is_credential(name, name_length) || strcmp(name, "code") == 0) &&
         bx_secrets_add_token(&session->settings.secrets, value, value_length) != 0)
       no_memory(L);
-    if (bx_urlencode_pair(&x->transfer.body, name, name_length, value, value_length) != 0) no_memory(L);
+    if (bx_form_pair(&x->transfer.body, name, name_length, value, value_length) != 0) no_memory(L);
     lua_pop(L, 1);
   }
   return 1;
@@ -214,8 +222,7 @@ static int to_integer(lua_State *L, int index, long long *value) {
   return known;
 }
 
-/* Makes integers of the fields that the portal sends as strings, in each row of the list at `list`. */
-static void make_integers(lua_State *L, int list, const char *const *fields) {
+void bx_exchange_integers(lua_State *L, int list, const char *const *fields) {
   size_t i, k, n = lua_istable(L, list) ? lua_rawlen(L, list) : 0;
   for (i = 1; i <= n; i++) {
     lua_rawgeti(L, list, (int)i);
@@ -240,7 +247,7 @@ static int exchange_result(lua_State *L) {
   int count;
   if (!x->transfer.done) return luaL_error(L, "this exchange has no answer: perform it first");
   count = bx_response_push(L, &json, &x->session->settings, &x->transfer, method_of(x), x->shape);
-  if (x->row != NULL && x->row->integers != NULL) make_integers(L, lua_gettop(L) - 2, x->row->integers);
+  if (x->row != NULL && x->row->integers != NULL) bx_exchange_integers(L, lua_gettop(L) - 2, x->row->integers);
   lua_pushinteger(L, (lua_Integer)x->transfer.sent);
   lua_pushinteger(L, (lua_Integer)x->transfer.answer.length);
   bx_transfer_drop_answer(&x->transfer);

@@ -3,7 +3,9 @@
 #ifndef BX_EXCHANGE_H
 #define BX_EXCHANGE_H
 
+#include "buffer.h"
 #include "compat.h"
+#include "session.h"
 
 /* The functions below have bx_json's two values as upvalues 1 and 2. */
 enum { BX_EXCHANGE_UPVALUES = 2 };
@@ -20,5 +22,22 @@ int bx_exchange_call(lua_State *L);
 /* Lua: session:form(address, fields) → exchange; or nil, message. Posts a form to the token host; what it answers is
    the result. `fields`: strings by their names; the credentials among them are known as secrets from then on. */
 int bx_exchange_form(lua_State *L);
+
+/* For who makes exchanges and commands beside these two. Each may throw (memory). */
+
+/* Pushes an exchange of the method; its body, empty yet, which it owns. */
+bx_buffer *bx_exchange_push(lua_State *L, bx_session *session, const char *method);
+
+/* Returns nil and the message on top of the stack; who passes a secret as a name does not get it back. */
+int bx_exchange_refuse(lua_State *L, const bx_session *session);
+
+/* Whether the session is open; else a message is pushed. */
+int bx_exchange_check_open(lua_State *L, const bx_session *session, const char *function);
+
+/* The method's name at `index`; or NULL, with a message pushed. */
+const char *bx_exchange_check_name(lua_State *L, int index);
+
+/* Makes integers of the fields that the portal sends as strings, in each row of the list at `list`. */
+void bx_exchange_integers(lua_State *L, int list, const char *const *fields);
 
 #endif

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "catalog.h"
-#include "error.h"
 #include "mask.h"
 
 /* Where the parts of one answer are. The answer, when it is a table, is at stack index `answer`. */
@@ -104,29 +103,37 @@ static const char *scalar(lua_State *L, size_t *length) {
   return NULL;
 }
 
-/* v2: {error, error_description}; v3: {error: {code, message, validation}}. The value of "error" is on top. */
-static int push_api_failure(lua_State *L, const context *c) {
-  static const bx_outcome not_known_yet = {NULL, NULL, NULL};
-  bx_fault fault = start_fault(c, not_known_yet);
+void bx_response_read_error(lua_State *L, int answer, bx_fault *fault) {
   luaL_checkstack(L, 8, "error answer");
   if (lua_istable(L, -1)) {
     int v3 = lua_gettop(L);
     lua_getfield(L, v3, "validation");
-    if (lua_istable(L, -1) && lua_rawlen(L, -1) > 0) fault.validation = lua_gettop(L);
+    if (lua_istable(L, -1) && lua_rawlen(L, -1) > 0) fault->validation = lua_gettop(L);
     lua_getfield(L, v3, "message");
-    fault.message = scalar(L, &fault.message_length);
+    fault->message = scalar(L, &fault->message_length);
     lua_getfield(L, v3, "code");
   } else {
     int code = lua_gettop(L);
-    lua_getfield(L, c->answer, "error_description");
-    fault.message = scalar(L, &fault.message_length);
+    lua_getfield(L, answer, "error_description");
+    fault->message = scalar(L, &fault->message_length);
     lua_pushvalue(L, code);
   }
-  fault.code = scalar(L, &fault.code_length);
-  if (fault.code == NULL) fault.code = "";
-  fault.outcome = (c->shape == BX_TOKENS ? bx_catalog_token_meaning : bx_catalog_meaning)(
-      fault.code, fault.code_length, fault.message, fault.message_length, c->t->status);
-  if (fault.validation != 0 && strcmp(fault.outcome.reason, "unknown") == 0) fault.outcome.reason = "validation_error";
+  fault->code = scalar(L, &fault->code_length);
+  if (fault->code == NULL) fault->code = "";
+  fault->outcome =
+      bx_catalog_meaning(fault->code, fault->code_length, fault->message, fault->message_length, fault->status);
+  if (fault->validation != 0 && strcmp(fault->outcome.reason, "unknown") == 0)
+    fault->outcome.reason = "validation_error";
+}
+
+/* The value of "error" is on top. */
+static int push_api_failure(lua_State *L, const context *c) {
+  static const bx_outcome not_known_yet = {NULL, NULL, NULL};
+  bx_fault fault = start_fault(c, not_known_yet);
+  bx_response_read_error(L, c->answer, &fault);
+  if (c->shape == BX_TOKENS)
+    fault.outcome =
+        bx_catalog_token_meaning(fault.code, fault.code_length, fault.message, fault.message_length, fault.status);
   return push_failure(L, c, &fault);
 }
 
