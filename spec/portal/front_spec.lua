@@ -3,6 +3,7 @@
 local bucket = require "bitrix.portal.bucket"
 local fault = require "bitrix.portal.fault"
 local front = require "bitrix.portal.front"
+local oauth = require "bitrix.portal.oauth"
 local json = require "bitrix.portal.json"
 local world = require "portal.world"
 
@@ -10,12 +11,14 @@ local BASE = "/rest/1/secret/"
 local ADD = "tasks.api.scrum.backlog.add"
 local PARAMS = '{"fields":{"groupId":126,"createdBy":6}}'
 
-local face, now
+local face, register, now
 
 before_each(function()
   world.new()
   now = 1712137817
-  face = front.new { entrance = world.entrance, clock = function() return now end }
+  register = oauth.new { app = oauth.read { client_id = "app", client_secret = "shh" }, user = 1 }
+  world.entrance.oauth = register
+  face = front.new { entrance = world.entrance, oauth = register, clock = function() return now end }
 end)
 
 -- The entry of a request and the plan for it.
@@ -32,7 +35,7 @@ end
 local function script(...)
   for _, rule in ipairs { ... } do
     assert(fault.check(rule))
-    face:order(fault.prepared(rule))
+    face:order { rule = fault.prepared(rule) }
   end
 end
 
@@ -123,7 +126,7 @@ end)
 
 describe("the limit", function()
   before_each(function()
-    face = front.new { entrance = world.entrance, clock = function() return now end,
+    face = front.new { entrance = world.entrance, oauth = register, clock = function() return now end,
       bucket = bucket.new(bucket.read { burst = 2, rate = 1, phase = 0 }) }
   end)
 
@@ -143,9 +146,10 @@ describe("the limit", function()
     ask("/rest/1/wrong/profile")
     assert.equal(503, ask(BASE .. "profile").status)
   end)
-  it("does not count what is no call", function()
+  it("does not count what is no call, nor the token host", function()
     for _ = 1, 5 do
       assert.equal(404, ask("/company/").status)
+      assert.equal(400, ask("/oauth/token/").status)
     end
     assert.equal(200, ask(BASE .. "profile").status)
   end)
@@ -156,5 +160,131 @@ describe("the limit", function()
     assert.equal(503, ask(BASE .. "profile").status)
     now = now + 1
     assert.equal(500, ask(BASE .. "profile").status)
+  end)
+end)
+
+local function location_of(plan)
+  for _, header in ipairs(plan.headers) do
+    if header[1] == "Location" then
+      return header[2]
+    end
+  end
+end
+
+local FORM = { headers = { ["content-type"] = "application/x-www-form-urlencoded", host = "portal.example:8443" } }
+
+local function token_request(fields, more)
+  return ask("/oauth/token/", "client_id=app&client_secret=shh&" .. fields,
+    { headers = FORM.headers, tls = more and more.tls })
+end
+
+describe("the token host", function()
+  local function issue(age)
+    face:order({ tokens = { access_token = "a", refresh_token = "r", expires_in = 10, user = 6 } }, age)
+  end
+
+  it("takes forms and query strings, and is in the journal", function()
+    issue()
+    local entry, plan = token_request("grant_type=refresh_token&refresh_token=r", { tls = true })
+    assert.same({ "oauth/token", 200, true }, { entry.method, entry.status, entry.executed })
+    local body = json.decode(plan.body.head)
+    assert.same({ "https://portal.example:8443/rest/", "portal.example:8443", 6 },
+      { body.client_endpoint, body.domain, body.user_id })
+    entry, plan = ask("/oauth/token", "", { headers = {}, query =
+      "grant_type=refresh_token&client_id=app&client_secret=shh&refresh_token=" .. body.refresh_token })
+    assert.same({ 200, true }, { entry.status, entry.executed })
+    assert.equal("http://127.0.0.1/rest/", json.decode(plan.body.head).client_endpoint)
+    assert.is_false(token_request("grant_type=refresh_token&refresh_token=r").executed)
+  end)
+  it("has faults, also after the old token has died", function()
+    issue()
+    script({ method = "oauth/token", error = "wrong_client" }, { method = "oauth/token", error = "PAYMENT_REQUIRED" },
+      { method = "oauth/token", execute = true, close = true })
+    local GRANT = "grant_type=refresh_token&refresh_token=r"
+    local entry, plan = token_request(GRANT)
+    assert.same({ 200, "wrong_client", false }, { plan.status, json.decode(plan.body.head).error, entry.executed })
+    entry = token_request(GRANT)
+    assert.same({ 402, false }, { entry.status, entry.executed })
+    entry = token_request(GRANT)
+    assert.same({ nil, true }, { entry.status, entry.executed })
+    assert.equal(400, token_request(GRANT).status)
+  end)
+  it("reckons from when tokens and codes were issued", function()
+    issue(9)
+    assert.equal(200, ask("/rest/profile", '{"auth":"a"}').status)
+    now = now + 1
+    local entry, plan = ask("/rest/profile", '{"auth":"a"}')
+    assert.same({ 401, '{"error":"expired_token","error_description":"The access token provided has expired."}' },
+      { entry.status, plan.body.head })
+    face:order({ code = { code = "c", user = 6 } }, 30)
+    assert.equal(400, token_request("grant_type=authorization_code&code=c").status)
+    face:order({ code = { code = "c", user = 6 } }, 29)
+    assert.equal(200, token_request("grant_type=authorization_code&code=c").status)
+  end)
+  it("lets all tokens run out", function()
+    issue()
+    face:order { expire = true }
+    assert.equal(401, ask("/rest/profile", '{"auth":"a"}').status)
+    assert.equal(200, token_request("grant_type=refresh_token&refresh_token=r").status)
+  end)
+end)
+
+describe("a portal that has moved", function()
+  it("sends every call on, with its path and query, and runs none", function()
+    face:order { move = { url = "https://new.example/" } }
+    local entry, plan = ask(BASE .. ADD .. ".json", PARAMS, { query = "a=1" })
+    assert.same({ 302, false, 302 }, { plan.status, entry.executed, entry.status })
+    assert.equal("https://new.example/rest/1/secret/" .. ADD .. ".json?a=1", location_of(plan))
+    plan = select(2, ask("/rest/profile", '{"auth":"x"}'))
+    assert.equal("https://new.example/rest/profile", location_of(plan))
+    assert.equal(404, ask("/company/").status)
+  end)
+  it("is back when it is told so", function()
+    face:order { move = { url = "https://new.example/" } }
+    face:order { move = {} }
+    assert.equal(200, ask(BASE .. "profile").status)
+  end)
+  it("can have moved for one host name only", function()
+    face:order { move = { url = "https://new.example/", host = "old.example" } }
+    assert.equal(302, ask(BASE .. "profile", "", { headers = { host = "OLD.example:8443" } }).status)
+    assert.equal(200, ask(BASE .. "profile", "", { headers = { host = "new.example" } }).status)
+  end)
+  it("tells its new address with tokens", function()
+    face:order { move = { url = "https://new.example/" } }
+    face:order { tokens = { access_token = "a", refresh_token = "r", expires_in = 10, user = 6 } }
+    local entry, plan = token_request("grant_type=refresh_token&refresh_token=r")
+    assert.same({ 200, "https://new.example/rest/" }, { entry.status, json.decode(plan.body.head).client_endpoint })
+  end)
+  it("still has faults", function()
+    face:order { move = { url = "https://new.example/" } }
+    script({ status = 500 }, { delay = 1 })
+    assert.equal(500, ask(BASE .. "profile").status)
+    local _, plan = ask(BASE .. "profile")
+    assert.same({ 302, 1 }, { plan.status, plan.delay })
+  end)
+end)
+
+describe("REST v3", function()
+  it("is reached under its own address, with its own errors", function()
+    local entry = ask("/rest/api/1/secret/" .. ADD, PARAMS)
+    assert.same({ ADD, 1, 200 }, { entry.method, entry.user, entry.status })
+    local _, plan = ask("/rest/api/1/secret/" .. ADD, PARAMS)
+    assert.equal('{"error":{"code":"0","message":"Backlog already added"}}', plan.body.head)
+    _, plan = ask("/rest/api/profile", '{"auth":"x"}')
+    assert.equal("invalid_token", json.decode(plan.body.head).error.code)
+  end)
+  it("is over the limit in its own words", function()
+    face.bucket = bucket.new(bucket.read { burst = 0 })
+    local _, plan = ask("/rest/api/1/secret/profile")
+    assert.equal('{"error":{"code":"QUERY_LIMIT_EXCEEDED","message":"Too many requests"}}', plan.body.head)
+  end)
+  it("does not run again what an Idempotency-Key names", function()
+    local headers = { ["content-type"] = "application/json", ["idempotency-key"] = "k" }
+    script { execute = true, close = true }
+    assert.is_nil(ask("/rest/api/1/secret/" .. ADD, PARAMS, { headers = headers }).status)
+    local entry, plan = ask("/rest/api/1/secret/" .. ADD, PARAMS, { headers = headers })
+    assert.same({ 200, false, true }, { entry.status, entry.executed, entry.replayed })
+    assert.equal(126, json.decode(plan.body.head).result.groupId)
+    assert.equal(422, ask("/rest/api/1/secret/" .. ADD, "{}", { headers = headers }).status)
   end)
 end)

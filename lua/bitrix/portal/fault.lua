@@ -177,7 +177,7 @@ end
 
 --- Says how a request is to be answered.
 -- @tparam ?table rule a prepared one; nil: as usual
--- @tparam ?table real the method's own answer, `{ status = integer, body = string }`, when it was run
+-- @tparam ?table real the portal's own answer, `{ status = integer, body = string, location = string or nil }`
 -- @treturn table `drop` ("reset", "close" or nil), `status`, `headers` (list of {name, value}), `body` ({head, filler,
 --   tail}), `length` (of the whole body), `send` (bytes of it to send, nil: all), `delay` (seconds), `chunked`, `gzip`
 function M.plan(rule, real)
@@ -197,8 +197,9 @@ function M.plan(rule, real)
     gzip = rule.gzip,
     headers = { { "Content-Type", content_type(body) } },
   }
-  if rule.redirect then
-    plan.headers[#plan.headers + 1] = { "Location", rule.redirect }
+  local location = rule.redirect or real and real.location
+  if location then
+    plan.headers[#plan.headers + 1] = { "Location", location }
   end
   for name, value in pairs(rule.headers or {}) do
     plan.headers[#plan.headers + 1] = { name, value }

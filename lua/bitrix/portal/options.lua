@@ -2,6 +2,8 @@
 
 local bucket = require "bitrix.portal.bucket"
 local check = require "bitrix.portal.check"
+local oauth = require "bitrix.portal.oauth"
+local operating = require "bitrix.portal.operating"
 local seed_reader = require "bitrix.portal.seed"
 
 local M = {}
@@ -11,6 +13,7 @@ local fail, is_id, integer = check.fail, check.is_id, check.integer
 local OPTIONS = {
   port = "number", tls = "boolean", secret = "string", user = "number", users = "table", groups = "table",
   token = "string", seed = { "table", "string" }, limit = { "table", "string", "boolean" },
+  operating = { "table", "boolean" }, app = "table", hosts = "table",
 }
 -- What is there when nothing is said: see doc/emulator.md.
 local DEFAULT_USERS = { { id = 1, admin = true }, { id = 6 } }
@@ -107,10 +110,26 @@ local function seed_of(options, user)
   return { users = users_of(options.users or DEFAULT_USERS, user), groups = groups, backlogs = backlogs }
 end
 
+-- The host names and addresses that the portal has besides 127.0.0.1 and localhost.
+local function hosts_of(list)
+  local hosts = {}
+  for i, host in ipairs(list or {}) do
+    if type(host) ~= "string" or not host:find("^%w[%w.-]*$") then
+      fail("hosts[%d]: host name expected, got %s", i, tostring(host))
+    end
+    if host:find("^[%d.]+$") and not host:find("^127%.%d+%.%d+%.%d+$") then
+      fail("hosts[%d]: an address on loopback expected, got %s", i, host)
+    end
+    hosts[i] = host:lower()
+  end
+  return hosts
+end
+
 --- Checks options. Raises what is wrong with them, without a position.
 -- @tparam ?table options see portal.start
 -- @treturn table `port`, `tls`, `secret` and `token` (nil: to be made up), `user`, `seed` (for domain.new),
---   `limit` (for bucket.new, nil: none)
+--   `limit` (for bucket.new, nil: none), `operating` (for operating.new, nil: none, false: not answered), `app` (for
+--   oauth.new), `hosts` (list of names)
 function M.read(options)
   options = options or {}
   check.table("option", options, OPTIONS)
@@ -134,6 +153,9 @@ function M.read(options)
     user = user,
     token = options.token,
     limit = bucket.read(options.limit),
+    operating = operating.read(options.operating),
+    app = oauth.read(options.app),
+    hosts = hosts_of(options.hosts),
     seed = seed_of(options, user),
   }
 end

@@ -6,9 +6,12 @@ local domain = require "bitrix.portal.domain"
 local files = require "bitrix.portal.file"
 local front = require "bitrix.portal.front"
 local json = require "bitrix.portal.json"
+local oauth = require "bitrix.portal.oauth"
+local operating = require "bitrix.portal.operating"
 local rest = require "bitrix.portal.rest"
 local sender = require "bitrix.portal.sender"
 local system = require "bitrix.portal.system"
+local uptime = require "bitrix.portal.uptime"
 
 local ngx = ngx
 local HEARTBEAT = 0.25
@@ -26,8 +29,10 @@ function M.init(path)
   settings = assert(json.decode(assert(files.read(path .. "/settings.json"))))
   journal = assert(io.open(path .. "/journal", "ab"))
   local changes = assert(io.open(path .. "/changes", "ab"))
+  local tokens = oauth.new { app = settings.app, user = settings.user, token = settings.token }
   face = front.new {
     clock = system.now,
+    oauth = tokens,
     bucket = settings.limit and bucket.new(settings.limit),
     entrance = rest.new {
       domain = domain.new(settings.seed, function(kind, id, row)
@@ -36,7 +41,8 @@ function M.init(path)
       end),
       user = settings.user,
       secret = settings.secret,
-      token = settings.token,
+      oauth = tokens,
+      operating = settings.operating and operating.new(settings.operating) or settings.operating,
       methods = require "bitrix.portal.methods",
     },
   }
@@ -77,7 +83,8 @@ local function read_script()
   -- A last line without its end is still being written.
   for line in script:read("*a"):gmatch("([^\n]*)\n") do
     script_read = script_read + #line + 1
-    face:order(assert(json.decode(line)))
+    local order = assert(json.decode(line))
+    face:order(order, order.at and math.max(uptime.now() - order.at, 0))
   end
 end
 
