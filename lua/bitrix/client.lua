@@ -1,5 +1,6 @@
 --- One call from beginning to end, the clients that make calls, and the faces over both.
 -- Decides nothing about arguments, HTTP or errors (bitrix.core does) and does not wait itself (a runtime does).
+local batch = require "bitrix.batch"
 local core = require "bitrix.core"
 local runtime = require "bitrix.runtime.blocking"
 local scrum = require "bitrix.scrum"
@@ -45,15 +46,21 @@ local function open(state, options)
   return true
 end
 
+--- The session of `state`, opened if it is not.
+-- @return the session; or nil and a message
+local function session_of(state)
+  if not state.session then
+    local ok, problem = open(state, {})
+    if not ok then return nil, "bitrix: " .. problem .. " (or call bitrix.configure first)" end
+  end
+  return state.session
+end
+
 --- Makes an exchange of `state`'s session by session:prepare or session:call.
 -- @return the exchange; or nil and a message about the arguments
 local function prepare(state, how, what, params)
-  local session = state.session
-  if not session then
-    local ok, problem = open(state, {})
-    if not ok then return nil, "bitrix: " .. problem .. " (or call bitrix.configure first)" end
-    session = state.session
-  end
+  local session, problem = session_of(state)
+  if not session then return nil, problem end
   return session[how](session, what, params)
 end
 
@@ -111,6 +118,26 @@ function Client:call(method, params)
   return state.finish(run(state, exchange))
 end
 
+-- The features for many calls: each makes its object from a client's state, or says what is wrong with an argument.
+local FEATURES = { batch = batch.new }
+
+-- Makes the object of a feature. A mistake of the program is raised at the line of who called our caller.
+local function make(name, state, ...)
+  local session, problem = session_of(state)
+  local object
+  if session then object, problem = FEATURES[name](state, ...) end
+  if object == nil then error(problem, 3) end
+  return object
+end
+
+for name in pairs(FEATURES) do
+  Client[name] = function(self, ...)
+    local state = type(self) == "table" and rawget(self, "_state")
+    if not state then error(("bad call of '%s': write client:%s(...), with a colon"):format(name, name), 2) end
+    return make(name, state, ...)
+  end
+end
+
 --- Closes the kept connections. Calls on a closed client raise an error; closing twice is fine.
 -- A client that is collected closes by itself, and so does one in a `<close>` variable of Lua 5.4.
 function Client:close()
@@ -166,7 +193,17 @@ function _M.face(finish)
     return finish(run(default, exchange))
   end
 
+  for name in pairs(FEATURES) do
+    face[name] = function(...)
+      if ... == face then error(("bad call of '%s': write bitrix.%s(...), with a dot"):format(name, name), 2) end
+      -- Errors are reported as this face does it, whoever opened the default client.
+      return make(name, setmetatable({ finish = finish }, { __index = default }), ...)
+    end
+  end
+
   return face
 end
+
+_M.perform = run
 
 return _M
