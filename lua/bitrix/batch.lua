@@ -261,7 +261,7 @@ end
 -- @treturn table { add = function(request, command) → whether it was taken; the command, whose outcome is set, is no longer
 -- "pending" when the result that it needs is lost }
 function _M.request(state, max_bytes)
-  local commands, within, bytes = {}, {}, 0
+  local commands, within, bytes = {}, {}, #'{"halt":0,"cmd":{}}'
   local function add(command)
     local text, missing = text_of(state.session, command, within)
     if not text then
