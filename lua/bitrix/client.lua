@@ -1,5 +1,6 @@
 --- Clients, their options, and the faces over both: what a user of the module touches.
 -- Decides nothing about arguments, HTTP or errors (bitrix.core does), nor how a call is made (call.lua does).
+local batch = require "bitrix.batch"
 local call = require "bitrix.call"
 local core = require "bitrix.core"
 local limiter = require "bitrix.limiter"
@@ -42,21 +43,22 @@ local function open(state, options)
   return true
 end
 
---- Opens the default client if it is not open.
--- @return true; or nil and a message
-local function ready(state)
-  if state.session then return true end
-  local ok, problem = open(state, {})
-  if not ok then return nil, "bitrix: " .. problem .. " (or call bitrix.configure first)" end
-  return true
+--- The session of `state`, opened if it is not.
+-- @return the session; or nil and a message
+local function session_of(state)
+  if not state.session then
+    local ok, problem = open(state, {})
+    if not ok then return nil, "bitrix: " .. problem .. " (or call bitrix.configure first)" end
+  end
+  return state.session
 end
 
 --- Makes an exchange of `state`'s session by session:prepare or session:call.
 -- @return the exchange; or nil and a message about the arguments
 local function prepare(state, how, what, params)
-  local ok, problem = ready(state)
-  if not ok then return nil, problem end
-  return state.session[how](state.session, what, params)
+  local session, problem = session_of(state)
+  if not session then return nil, problem end
+  return session[how](session, what, params)
 end
 
 local function with_a_dot(space, name)
@@ -163,6 +165,25 @@ function Client:pump()
   return tasks.pump()
 end
 
+-- The features for many calls: each makes its object from a client's state, or says what is wrong with an argument.
+local FEATURES = { batch = batch.new }
+
+-- Makes the object of a feature. A mistake of the program is raised at the line of who called our caller.
+local function make(name, state, ...)
+  local session, problem = session_of(state)
+  local object
+  if session then object, problem = FEATURES[name](state, ...) end
+  if object == nil then error(problem, 3) end
+  return object
+end
+
+for name in pairs(FEATURES) do
+  Client[name] = function(self, ...)
+    local object = make(name, state_of(self, name), ...)
+    return object
+  end
+end
+
 --- Closes the kept connections. Calls on a closed client raise an error; closing twice is fine.
 -- A client that is collected closes by itself, and so does one in a `<close>` variable of Lua 5.4.
 function Client:close()
@@ -224,7 +245,17 @@ function _M.face(finish)
     return stats.copy(default.stats or stats.new())
   end
 
+  for name in pairs(FEATURES) do
+    face[name] = function(...)
+      if ... == face then error(("bad call of '%s': write bitrix.%s(...), with a dot"):format(name, name), 2) end
+      -- Errors are reported as this face does it, whoever opened the default client.
+      local object = make(name, setmetatable({ finish = finish }, { __index = default }), ...)
+      return object
+    end
+  end
+
   return face
 end
+
 
 return _M
