@@ -1,5 +1,8 @@
 /* bitrix.core: the one entry into the C module. Puts the parts together; and shows the catalog to Lua; the work is done elsewhere. */
+#include <time.h>
+
 #include "catalog.h"
+#include "engine_lua.h"
 #include "error.h"
 #include "exchange.h"
 #include "http.h"
@@ -19,6 +22,20 @@ EXPORT int luaopen_bitrix_core(lua_State *L);
 /* now() → seconds on a clock that never jumps. */
 static int core_now(lua_State *L) {
   lua_pushnumber(L, bx_http_now());
+  return 1;
+}
+
+/* wall() → seconds since 1970, with a fraction. */
+static int core_wall(lua_State *L) {
+  struct timespec t;
+  clock_gettime(CLOCK_REALTIME, &t);
+  lua_pushnumber(L, (lua_Number)t.tv_sec + (lua_Number)t.tv_nsec / 1e9);
+  return 1;
+}
+
+/* yieldable() → whether the coroutine that calls may yield; false where this Lua cannot tell. */
+static int core_yieldable(lua_State *L) {
+  lua_pushboolean(L, bx_isyieldable(L));
   return 1;
 }
 
@@ -91,13 +108,11 @@ static int core_reasons(lua_State *L) {
 
 int luaopen_bitrix_core(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"session", bx_session_new},
-      {"is_error", bx_error_is},
-      {"redact", bx_mask_redact},
-      {"now", core_now},
-      {"methods", core_methods},
-      {"reasons", core_reasons},
-      {NULL, NULL},
+      {"session", bx_session_new}, {"is_error", bx_error_is},
+      {"redact", bx_mask_redact},  {"now", core_now},
+      {"wall", core_wall},         {"yieldable", core_yieldable},
+      {"engine", bx_engine_lua},   {"methods", core_methods},
+      {"reasons", core_reasons},   {NULL, NULL},
   };
   static const luaL_Reg session_methods[] = {
       {"prepare", bx_exchange_prepare},
@@ -114,6 +129,7 @@ int luaopen_bitrix_core(lua_State *L) {
   lua_pushvalue(L, 1);
   lua_pushvalue(L, 2);
   bx_exchange_open(L);
+  bx_engine_lua_open(L);
   bx_session_open(L, session_methods, BX_EXCHANGE_UPVALUES);
   luaL_newlib(L, functions);
   bx_pushnull(L);
