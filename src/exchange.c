@@ -15,13 +15,7 @@
 
 #define METATABLE "bitrix.exchange"
 
-typedef struct exchange {
-  bx_session *session;
-  const bx_method *row; /* NULL for a method that is called by its name */
-  bx_shape shape;
-  bx_stamp stamp;
-  bx_transfer transfer;
-} exchange;
+typedef bx_exchange exchange;
 
 static bx_json own_json(void) {
   bx_json json = {lua_upvalueindex(1), lua_upvalueindex(2)};
@@ -193,6 +187,25 @@ int bx_exchange_form(lua_State *L) {
 
 /* ---- methods of an exchange ---- */
 
+bx_exchange *bx_exchange_check(lua_State *L, int index) {
+  exchange *x = luaL_checkudata(L, index, METATABLE);
+  if (x->session == NULL) luaL_argerror(L, index, "this exchange is closed");
+  return x;
+}
+
+int bx_exchange_renew(bx_exchange *x) {
+  return x->shape == BX_ANSWER ? bx_stamp_renew(&x->stamp, &x->session->settings, &x->transfer) : 0;
+}
+
+void bx_exchange_land(lua_State *L, bx_exchange *x) {
+  if (x->flight == NULL) return;
+  if (bx_flight_is_lost(x->flight))
+    luaL_error(L, "this exchange was on its way when the process forked: it is the parent's");
+  if (bx_flight_is_out(x->flight)) luaL_error(L, "this exchange is on its way: wait for its end, or cancel it, first");
+  bx_flight_take(x->flight, &x->transfer);
+  x->flight = NULL;
+}
+
 static exchange *check_exchange(lua_State *L) {
   exchange *x = luaL_checkudata(L, 1, METATABLE);
   if (x->session == NULL) luaL_error(L, "this exchange is closed");
@@ -205,7 +218,8 @@ static int exchange_perform(lua_State *L) {
   double deadline = lua_isnoneornil(L, 2) ? -1 : luaL_checknumber(L, 2);
   if (deadline < 0 && !lua_isnoneornil(L, 2)) deadline = 0;
   if (x->session->closed) return luaL_error(L, "this client is closed");
-  if (x->shape == BX_ANSWER && bx_stamp_renew(&x->stamp, &x->session->settings, &x->transfer) != 0) return no_memory(L);
+  bx_exchange_land(L, x);
+  if (bx_exchange_renew(x) != 0) return no_memory(L);
   bx_http_perform(&x->session->http, &x->session->settings.http, &x->transfer, deadline);
   return 0;
 }
@@ -245,6 +259,7 @@ static int exchange_result(lua_State *L) {
   exchange *x = check_exchange(L);
   bx_json json = own_json();
   int count;
+  bx_exchange_land(L, x);
   if (!x->transfer.done) return luaL_error(L, "this exchange has no answer: perform it first");
   count = bx_response_push(L, &json, &x->session->settings, &x->transfer, method_of(x), x->shape);
   if (x->row != NULL && x->row->integers != NULL) bx_exchange_integers(L, lua_gettop(L) - 2, x->row->integers);
@@ -275,9 +290,17 @@ static int exchange_failure(lua_State *L) {
   return 1;
 }
 
-/* exchange:close(), also __gc: frees all that it holds. */
+/* exchange:close(), also __gc: frees all that it holds. One that is on its way is cancelled; what it holds is then freed
+   when the engine has let go of it. */
 static int exchange_close(lua_State *L) {
   exchange *x = luaL_checkudata(L, 1, METATABLE);
+  if (x->flight != NULL) {
+    /* A lost one belongs to the parent's engine with all that it holds. */
+    if (!bx_flight_is_lost(x->flight)) bx_flight_abandon(x->flight);
+    memset(&x->transfer, 0, sizeof x->transfer);
+    x->flight = NULL;
+    x->session = NULL; /* the reference went with the flight */
+  }
   bx_transfer_free(&x->transfer);
   bx_session_release(x->session);
   x->session = NULL;

@@ -4,11 +4,32 @@
 #define BX_EXCHANGE_H
 
 #include "buffer.h"
+#include "catalog.h"
 #include "compat.h"
+#include "response.h"
 #include "session.h"
+#include "stamp.h"
 
 /* The functions below have bx_json's two values as upvalues 1 and 2. */
 enum { BX_EXCHANGE_UPVALUES = 2 };
+
+typedef struct bx_exchange {
+  bx_session *session;  /* NULL: closed */
+  const bx_method *row; /* NULL for a method that is called by its name */
+  bx_shape shape;
+  bx_stamp stamp;
+  bx_transfer transfer; /* while there is a flight: a view of its request, for reading */
+  bx_flight *flight;    /* NULL unless it was submitted and not taken back */
+} bx_exchange;
+
+/* The exchange at `index`; throws when it is none, or closed. */
+bx_exchange *bx_exchange_check(lua_State *L, int index);
+
+/* Brings the request up to date before it is sent: to the client's address and token of now. 0, or -1 when memory ran out. */
+int bx_exchange_renew(bx_exchange *x);
+
+/* Sees to it that the exchange has no flight, so that its transfer can be used; throws when it is on its way. */
+void bx_exchange_land(lua_State *L, bx_exchange *x);
 
 /* Makes the metatable; takes the two values off the stack. May throw (memory). */
 void bx_exchange_open(lua_State *L);

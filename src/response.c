@@ -53,7 +53,7 @@ static void set_body(bx_fault *fault, const context *c) {
 
 /* No answer, or not all of it. */
 static int push_transport_failure(lua_State *L, const context *c) {
-  bx_fault fault = start_fault(c, bx_http_failure(&c->settings->http, c->t));
+  bx_fault fault = start_fault(c, bx_transfer_failure(&c->settings->http, c->t));
   fault.message = c->t->problem;
   fault.message_length = strlen(c->t->problem);
   if (c->t->too_large) {

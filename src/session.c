@@ -26,17 +26,20 @@ static void collect_forgotten(lua_State *L) {
 }
 
 bx_session *bx_session_hold(bx_session *session) {
-  session->references++;
+  __atomic_add_fetch(&session->references, 1, __ATOMIC_RELAXED);
   return session;
 }
 
 void bx_session_release(bx_session *session) {
-  if (session == NULL || --session->references > 0) return;
+  if (session == NULL || __atomic_sub_fetch(&session->references, 1, __ATOMIC_ACQ_REL) > 0) return;
   __atomic_sub_fetch(&alive, 1, __ATOMIC_RELAXED);
   bx_http_close(&session->http);
+  bx_fleet_empty(&session->fleet);
   bx_settings_free(&session->settings);
   bx_free(session);
 }
+
+static void release(void *session) { bx_session_release(session); }
 
 bx_session *bx_session_check(lua_State *L, int index) {
   bx_session **place = luaL_checkudata(L, index, METATABLE);
@@ -53,8 +56,9 @@ static int session_gc(lua_State *L) {
 
 int bx_session_close(lua_State *L) {
   bx_session *session = bx_session_check(L, 1);
-  session->closed = 1;
+  session->closed = session->fleet.closed = 1;
   bx_http_close(&session->http);
+  bx_fleet_empty(&session->fleet);
   return 0;
 }
 
@@ -120,7 +124,7 @@ void bx_session_open(lua_State *L, const luaL_Reg *methods, int upvalues) {
 /* ---- the options ----
    Each taker finds a value of the right type on top of the stack. It answers NULL, or what was expected. */
 
-enum { BIGGEST_SECONDS = 1000000 };
+enum { BIGGEST_SECONDS = 1000000, MOST_CONNECTIONS = 10000 };
 
 typedef struct taken {
   bx_settings *settings;
@@ -163,6 +167,13 @@ static const char *take_max_response(lua_State *L, taken *t) {
   lua_Number n = lua_tonumber(L, -1);
   if (!(n >= 1 && n <= (lua_Number)(SIZE_MAX / 8))) return "a positive number of bytes expected";
   t->settings->http.max_response = (size_t)n;
+  return NULL;
+}
+
+static const char *take_max_connections(lua_State *L, taken *t) {
+  lua_Number n = lua_tonumber(L, -1);
+  if (!(n >= 1 && n <= MOST_CONNECTIONS) || n != (lua_Number)(unsigned)n) return "an integer from 1 to 10000 expected";
+  t->settings->http.max_connections = (unsigned)n;
   return NULL;
 }
 
@@ -263,6 +274,7 @@ static const struct option {
     {"connect_timeout", LUA_TNUMBER, take_connect_timeout},
     {"deadline", LUA_TNUMBER, take_deadline},
     {"max_response", LUA_TNUMBER, take_max_response},
+    {"max_connections", LUA_TNUMBER, take_max_connections},
     {"ca_file", LUA_TSTRING, take_ca_file},
     {"verify", LUA_TBOOLEAN, take_verify},
     {"proxy", LUA_TSTRING, take_proxy},
@@ -336,6 +348,9 @@ int bx_session_new(lua_State *L) {
   memset(session, 0, sizeof *session);
   __atomic_add_fetch(&alive, 1, __ATOMIC_RELAXED);
   *place = bx_session_hold(session);
+  session->fleet.settings = &session->settings.http;
+  session->fleet.owner = session;
+  session->fleet.release = release;
   if (bx_settings_init(&session->settings) != 0) return luaL_error(L, bx_settings_no_memory);
   t.settings = &session->settings;
   t.deadline = 180;

@@ -4,13 +4,15 @@
 #define BX_SESSION_H
 
 #include "compat.h"
+#include "engine.h"
 #include "settings.h"
 
 typedef struct bx_session {
-  size_t references;
+  size_t references; /* of all threads */
   int closed;
   bx_settings settings;
-  bx_http http;
+  bx_http http;   /* for exchange:perform */
+  bx_fleet fleet; /* for engine:submit */
 } bx_session;
 
 /* Makes the metatable with these methods, each with `upvalues` values from the top of the stack, which it takes
@@ -24,7 +26,7 @@ int bx_session_new(lua_State *L);
 /* The session at `index`, open or closed; throws when it is none. The userdata keeps owning it. */
 bx_session *bx_session_check(lua_State *L, int index);
 
-/* One owner more; one less. The last one frees it. Never throws. */
+/* One owner more; one less. The last one frees it; from any thread. Never throws. */
 bx_session *bx_session_hold(bx_session *session);
 void bx_session_release(bx_session *session);
 

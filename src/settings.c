@@ -28,6 +28,7 @@ int bx_settings_init(bx_settings *settings) {
   settings->http.timeout = 70;
   settings->http.connect_timeout = 5;
   settings->http.max_response = (size_t)64 << 20;
+  settings->http.max_connections = 256;
   settings->http.verify = 1;
   for (i = 0; i < sizeof lines / sizeof *lines; i++)
     if (add_line(&settings->http.headers, lines[i]) != 0) return -1;
