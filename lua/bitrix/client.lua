@@ -139,7 +139,8 @@ end
 
 --- Runs a function for each item of a list, some at once. See `bitrix.map`.
 function Client:map(items, f, options)
-  return state_of(self, "map").parallel.map(items, f, options)
+  local results, problem = state_of(self, "map").parallel.map_at(3, items, f, options)
+  return results, problem
 end
 
 --- What the client has done so far.

@@ -28,9 +28,9 @@ local function outcome_of(ok, ...)
   return { ok = true, n = select("#", ...), ... }
 end
 
-local function run(functions, concurrency)
+local function run(functions, concurrency, level)
   local rt, problem = runtime.current()
-  if not rt then error(problem, 3) end
+  if not rt then error(problem, level) end
   if rt.name == "blocking" then rt = tasks end
   local outcomes = {}
   rt.all(functions, concurrency, function(index, ...) outcomes[index] = outcome_of(...) end)
@@ -61,7 +61,7 @@ end
 -- @raise a string when an argument is no function, or where nobody can wait
 function _M.parallel_settled(...)
   local functions = check_functions("parallel_settled", ...)
-  local outcomes = run(functions, MANY)
+  local outcomes = run(functions, MANY, 3)
   return outcomes
 end
 
@@ -99,7 +99,7 @@ function _M.face(fail)
   -- returned behind nil instead
   function face.parallel(...)
     local functions = check_functions("parallel", ...)
-    local outcomes = run(functions, MANY)
+    local outcomes = run(functions, MANY, 3)
     local ok, problem = settle(outcomes, #functions)
     if not ok then return fail(problem) end
     local results = {}
@@ -107,28 +107,25 @@ function _M.face(fail)
     return unpack(results, 1, #functions)
   end
 
-  --- Runs a function for each item of a list, so many at once, and returns the results in the order of the items.
-  -- @tparam table items a list
-  -- @tparam function f f(item, index)
-  -- @tparam[opt] table options `concurrency` (integer, 10)
-  -- @treturn table a list of the first result of each; `bitrix.null` where that was nil
-  -- @raise as `parallel`
-  function face.map(items, f, options)
-    if type(items) ~= "table" then refuse("map", 1, "table", items, 3) end
-    if not is_callable(f) then refuse("map", 2, "function", f, 3) end
-    if options ~= nil and type(options) ~= "table" then refuse("map", 3, "table", options, 3) end
+  -- `level` is that of the user's line, for errors about arguments.
+  function face.map_at(level, items, f, options)
+    if type(items) ~= "table" then refuse("map", 1, "table", items, level + 1) end
+    if not is_callable(f) then refuse("map", 2, "function", f, level + 1) end
+    if options ~= nil and type(options) ~= "table" then refuse("map", 3, "table", options, level + 1) end
     local concurrency = 10
     for name, value in pairs(options or {}) do
-      if name ~= "concurrency" then error(("bad argument #3 to 'map' (unknown option '%s')"):format(tostring(name)), 3) end
+      if name ~= "concurrency" then
+        error(("bad argument #3 to 'map' (unknown option '%s')"):format(tostring(name)), level)
+      end
       if type(value) ~= "number" or value < 1 or value % 1 ~= 0 then
         error(("bad argument #3 to 'map' (option 'concurrency': a positive integer expected, got %s)"):format(
-          tostring(value)), 3)
+          tostring(value)), level)
       end
       concurrency = value
     end
     local functions = {}
     for i, item in ipairs(items) do functions[i] = function() return f(item, i) end end
-    local outcomes = run(functions, concurrency)
+    local outcomes = run(functions, concurrency, level + 1)
     local ok, problem = settle(outcomes, #functions)
     if not ok then return fail(problem) end
     local results = {}
@@ -138,6 +135,17 @@ function _M.face(fail)
       results[i] = value
     end
     return results
+  end
+
+  --- Runs a function for each item of a list, so many at once, and returns the results in the order of the items.
+  -- @tparam table items a list
+  -- @tparam function f f(item, index)
+  -- @tparam[opt] table options `concurrency` (integer, 10)
+  -- @treturn table a list of the first result of each; `bitrix.null` where that was nil
+  -- @raise as `parallel`
+  function face.map(items, f, options)
+    local results, problem = face.map_at(3, items, f, options)
+    return results, problem
   end
 
   return face
