@@ -5,9 +5,8 @@ local json = require "dkjson"
 local safe = require "bitrix.safe"
 
 local LATER = {
-  auth = "OAuth 2.0", batch = "batch", events = "events of an application", idempotency = "REST v3's Idempotency-Key",
+  auth = "OAuth 2.0", batch = "batch", events = "events of an application",
   limiter = "the rate limit's bucket", list = "walking lists", logging = "a log of requests", redirect = "portals that move",
-  telemetry = "a request id for each request",
 }
 local LATER_CASES = {
   -- PHP's query coding is what batch commands are written in.
@@ -155,6 +154,46 @@ describe("peer case", function()
     if expect.slept_ms == 0 then assert.equal(0, more.attempts[1].waited) end
   end
 
+  function run.idempotency(case)
+    local given = case.given
+    local client = safe.new{ webhook = portal.webhook:gsub("/rest/", "/rest/api/"), limit = false, retry = { base = 0.01 } }
+    for _, key in ipairs(given.idempotency_key_variants or {}) do
+      local ok, problem = pcall(client.call, client, "tasks.task.add", {}, { idempotency_key = key })
+      assert.is_false(ok)
+      assert.truthy(problem:find("idempotency_key", 1, true))
+    end
+    if given.responses then
+      portal:script{ rule_of(given.responses[1]) }
+      local result, err = client:call(given.method, given.params, { idempotency_key = given.idempotency_key })
+      assert.is_nil(result)
+      check_error(case.expect.error, err)
+      assert.equal(given.idempotency_key, portal:journal()[1].headers["idempotency-key"])
+    end
+    assert.equal(case.expect.http_requests, #portal:journal())
+    client:close()
+  end
+
+  -- The id goes in a header instead of the query: there it is in nobody's way.
+  function run.telemetry(case)
+    local client = safe.new{ webhook = portal.webhook, limit = false, retry = { base = 0.01 } }
+    local seen = {}
+    for _, method in ipairs(case.given.methods) do
+      portal:clear()
+      portal:script{ { status = 502, body = "x" }, { status = 200, body = '{"result":1}' } }
+      local result, more = client:call(method, nil, { idempotent = true })
+      assert.equal(1, result)
+      local journal = portal:journal()
+      local id = journal[1].headers["x-request-id"]
+      assert.truthy(id:find("^%x+$"))
+      assert.equal(32, #id)
+      assert.equal(id, journal[2].headers["x-request-id"])
+      assert.equal(id, more.request_id)
+      assert.is_nil(seen[id])
+      seen[id] = true
+    end
+    client:close()
+  end
+
   -- There is no log of requests; what there is to print must be as clean as a log.
   function run.log(case)
     local secret = case.given.client.url:match("/rest/1/([^/]+)")
@@ -212,7 +251,8 @@ describe("peer case", function()
   local function runner_of(case)
     local given = case.given
     if case.category == "redaction" and given.client then return run.log end
-    if case.category == "retry" then return run.retry end
+    local own = { retry = true, telemetry = true, idempotency = true }
+    if own[case.category] then return run[case.category] end
     if given.responses or given.responses_variants then return run.answers end
     return given.redact and run.redact or given.redact_table and run.redact_table
       or given.construct and run.construct or given.construct_variants and run.construct_variants

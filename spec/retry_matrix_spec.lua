@@ -181,6 +181,26 @@ describe("after a failure", function()
     other:close()
   end)
 
+  it("a write of REST v3 has a key, the same in each attempt, and runs once", function()
+    start()
+    client:close()
+    client = safe.new{ webhook = portal.webhook:gsub("/rest/", "/rest/api/"), limit = false, retry = { base = 0.01 } }
+    portal:script{ { close = true, execute = true } }
+    local result, more = client.scrum.epic_add{ name = "Epic", groupId = 125, createdBy = 6 }
+    assert.not_nil(result, tostring(more))
+    local journal, ran = portal:journal(), 0
+    for _, request in ipairs(journal) do
+      ran = ran + (request.executed and 1 or 0)
+      assert.truthy(request.headers["idempotency-key"]:find("^%x+$"))
+      assert.equal(journal[1].headers["idempotency-key"], request.headers["idempotency-key"])
+    end
+    assert.same({ 2, 1 }, { #journal, ran })
+    client.scrum.epic_add{ name = "Epic", groupId = 125, createdBy = 6 }
+    assert.not_equal(journal[1].headers["idempotency-key"], portal:journal()[3].headers["idempotency-key"])
+    client.scrum.backlog_get{ groupId = 128 }
+    assert.is_nil(portal:journal()[4].headers["idempotency-key"])
+  end)
+
   it("five attempts are made, and the last failure is told with all of them", function()
     start()
     portal:script{ { status = 502, body = PAGE, times = 9 } }

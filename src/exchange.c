@@ -53,6 +53,7 @@ static exchange *push_exchange(lua_State *L, bx_session *session, const char *me
   lua_setmetatable(L, -2);
   x->session = bx_session_hold(session);
   x->stamp.base = strlen(session->settings.base);
+  bx_request_id(x->transfer.id);
   if (bx_buffer_puts(&x->transfer.url, session->settings.base) != 0 ||
       bx_buffer_append(&x->transfer.url, method, strlen(method) + 1) != 0)
     no_memory(L);
@@ -162,6 +163,7 @@ int bx_exchange_form(lua_State *L) {
   }
   x = push_exchange(L, session, "");
   x->shape = BX_TOKENS;
+  x->transfer.id[0] = '\0';
   x->transfer.url.length = 0;
   if (bx_buffer_append(&x->transfer.url, address, length + 1) != 0) no_memory(L);
   for (i = 0; i < sizeof lines / sizeof *lines; i++) {
@@ -274,6 +276,12 @@ static const char *failure_field(lua_State *L, const char *name) {
   return luaL_checkstring(L, -1);
 }
 
+/* exchange:id() → what it is sent with as X-Request-ID, in each attempt. */
+static int exchange_id(lua_State *L) {
+  lua_pushstring(L, check_exchange(L)->transfer.id);
+  return 1;
+}
+
 /* exchange:failure{ kind =, reason =, message =, executed = } → an error object for what went wrong in Lua. */
 static int exchange_failure(lua_State *L) {
   const exchange *x = check_exchange(L);
@@ -358,11 +366,17 @@ static int exchange_tostring(lua_State *L) {
 
 void bx_exchange_open(lua_State *L) {
   static const luaL_Reg methods[] = {
-      {"perform", exchange_perform}, {"result", exchange_result},
-      {"close", exchange_close},     {"idempotent", exchange_idempotent},
-      {"body", exchange_body},       {"token", exchange_token},
-      {"method", exchange_method},   {"header", exchange_header},
-      {"failure", exchange_failure}, {NULL, NULL},
+      {"perform", exchange_perform},
+      {"result", exchange_result},
+      {"close", exchange_close},
+      {"idempotent", exchange_idempotent},
+      {"body", exchange_body},
+      {"token", exchange_token},
+      {"method", exchange_method},
+      {"header", exchange_header},
+      {"failure", exchange_failure},
+      {"id", exchange_id},
+      {NULL, NULL},
   };
   int i, base = lua_gettop(L) - BX_EXCHANGE_UPVALUES;
   luaL_newmetatable(L, METATABLE);

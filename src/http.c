@@ -262,6 +262,18 @@ static void take_result(bx_http *http, bx_transfer *t) {
   }
 }
 
+/* The headers of this request. Those that are shared are only pointed to. */
+static struct curl_slist *headers_of(const bx_http_settings *settings, bx_transfer *t) {
+  struct curl_slist *others = t->headers != NULL ? t->headers : settings->headers;
+  static const char name[] = "X-Request-ID: ";
+  if (t->id[0] == '\0') return others;
+  memcpy(t->id_text, name, sizeof name - 1);
+  memcpy(t->id_text + sizeof name - 1, t->id, sizeof t->id);
+  t->id_line.data = t->id_text;
+  t->id_line.next = others;
+  return &t->id_line;
+}
+
 int bx_http_begin(bx_http *http, const bx_http_settings *settings, bx_transfer *t, double deadline, int fresh) {
   CURLcode code;
   bx_transfer_drop_answer(t);
@@ -278,7 +290,7 @@ int bx_http_begin(bx_http *http, const bx_http_settings *settings, bx_transfer *
   t->max_answer = settings->max_response;
   http->problem[0] = '\0';
   SET(CURLOPT_FRESH_CONNECT, (long)fresh);
-  SET(CURLOPT_HTTPHEADER, t->headers != NULL ? t->headers : settings->headers);
+  SET(CURLOPT_HTTPHEADER, headers_of(settings, t));
   if (code == CURLE_OK) code = set_url(http, &t->url);
   if (code == CURLE_OK) code = set_body(http, t);
   SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)t->body.length);

@@ -273,8 +273,9 @@ const char *bx_settings_proxy(bx_settings *settings, const char *text, size_t le
 
 static const char *add_header(struct curl_slist **headers, const char *name, size_t name_length, const char *value,
                               size_t value_length) {
-  static const char *const ours[] = {"Content-Type", "Content-Length",  "Transfer-Encoding", "Expect",    "Host",
-                                     "Accept",       "Accept-Encoding", "Connection",        "User-Agent"};
+  static const char *const ours[] = {"Content-Type", "Content-Length", "Transfer-Encoding", "Expect",
+                                     "Host",         "Accept",         "Accept-Encoding",   "Connection",
+                                     "X-Request-ID", "User-Agent"};
   static const char token[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`|~";
   bx_buffer line = {NULL, 0, 0};
   int added = -1;

@@ -8,6 +8,7 @@
 
 #include "buffer.h"
 #include "outcome.h"
+#include "request_id.h"
 
 /* What does not change from one request of a client to the next. Texts belong to the owner of this struct. */
 typedef struct bx_http_settings {
@@ -30,6 +31,9 @@ typedef struct bx_transfer {
   bx_buffer url;              /* ends with a NUL, which counts in length */
   bx_buffer body;             /* what is posted; stays, so that the transfer can be sent again */
   struct curl_slist *headers; /* of this request in place of the settings'; NULL: those */
+  char id[BX_REQUEST_ID + 1]; /* sent as X-Request-ID, the same in each attempt; "": none */
+  struct curl_slist id_line;  /* that header in front of the others, while it is under way */
+  char id_text[BX_REQUEST_ID + 16];
   /* the answer */
   bx_buffer answer;
   char *redirect; /* where a 3xx points to, absolute, or NULL */

@@ -41,7 +41,7 @@ local function attempt(state, rt, exchange, left, history, waited, token)
   stats.wait(state.stats, method, waited)
   if state.policy.on_event then
     tell(state, {
-      type = "attempt", method = method, attempt = history.sent, status = row.status, code = row.code,
+      type = "attempt", request_id = exchange:id(), method = method, attempt = history.sent, status = row.status, code = row.code,
       kind = failed and more.kind or nil, reason = failed and more.reason or nil,
       executed = failed and more.executed or "yes", seconds = row.seconds, waited = waited, sent = sent, received = received,
     })
@@ -94,9 +94,17 @@ local function after_failure(state, rt, exchange, err, history, idempotent, ends
   return "again", decision.wait
 end
 
+-- Whether the call may run twice. REST v3 runs one that has a key once, however often it comes.
+local function may_run_twice(state, exchange, options)
+  if options.idempotent or exchange:idempotent() then return true end
+  if not state.v3 then return false end
+  assert(exchange:header("Idempotency-Key", exchange:id()))
+  return true
+end
+
 -- Waits for the limit, sends, and goes on until the outcome is final.
 local function run(state, rt, exchange, ends, history, options)
-  local idempotent = options.idempotent or exchange:idempotent()
+  local idempotent = may_run_twice(state, exchange, options)
   local backoff = 0
   while true do
     local left = ends - core.now()
@@ -110,7 +118,8 @@ local function run(state, rt, exchange, ends, history, options)
     stats.retry(state.stats, exchange:method())
     if state.policy.on_event then
       tell(state, {
-        type = "retry", method = exchange:method(), attempt = history.sent, kind = more.kind, reason = more.reason, wait = first,
+        type = "retry", request_id = exchange:id(), method = exchange:method(), attempt = history.sent, kind = more.kind,
+        reason = more.reason, wait = first,
       })
     end
     backoff = first
@@ -138,10 +147,11 @@ function _M.perform(state, exchange, left, options)
     more.executed = "unknown"
   end
   more.attempts = history.attempts
+  more.request_id = exchange:id()
   stats.call(state.stats, exchange:method(), result == nil, more.settled)
   if state.policy.on_event then
     tell(state, {
-      type = "call", method = exchange:method(), ok = result ~= nil, attempts = history.sent, status = more.status,
+      type = "call", request_id = more.request_id, method = exchange:method(), ok = result ~= nil, attempts = history.sent, status = more.status,
       kind = more.kind, reason = more.reason, executed = result == nil and more.executed or "yes", settled = more.settled,
     })
   end
@@ -173,7 +183,6 @@ function _M.options(exchange, options)
       return nil, ("unknown option '%s'"):format(tostring(name))
     end
   end
-  -- A portal that knows the key runs the call once, however often it comes.
   return { idempotent = options.idempotent or options.idempotency_key ~= nil }, options.deadline
 end
 

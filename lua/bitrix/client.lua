@@ -40,6 +40,7 @@ local function open(state, options)
   state.session, state.policy = session, rules
   state.limiter = limiter.get(session:place(), rules.limit)
   state.stats = stats.new()
+  state.v3 = (options.webhook or options.oauth.endpoint):find("/rest/api/", 1, true) ~= nil
   return true
 end
 
