@@ -21,6 +21,7 @@ local pki = require "bitrix.portal.pki"
 local port = require "bitrix.portal.port"
 local process = require "bitrix.portal.process"
 local random = require "bitrix.portal.random"
+local rows = require "bitrix.portal.rows"
 local uptime = require "bitrix.portal.uptime"
 
 local M = {}
@@ -52,6 +53,7 @@ local function launch(self, settings)
   assert(files.write(directory .. "/settings.json", json.encode {
     seed = settings.seed, user = settings.user, secret = settings.secret, token = settings.token,
     follow = settings.follow, limit = settings.limit, operating = settings.operating, app = settings.app,
+    rows = settings.rows,
   }))
   local problem
   for _ = 1, ATTEMPTS do
@@ -96,8 +98,8 @@ local function start(settings, follow)
   settings.follow = follow
   local directory = temporary_root() .. "/bitrix-portal." .. random.letters(12)
   local self = setmetatable({
-    directory = directory, seed = settings.seed, secret = settings.secret, token = settings.token, app = settings.app,
-    user = settings.user, nginx = nginx,
+    directory = directory, nginx = nginx, seed = settings.seed, rows = settings.rows, user = settings.user,
+    secret = settings.secret, token = settings.token, app = settings.app,
   }, Portal)
   self.process = process.new(directory, nginx.path, nginx.log_option, follow)
   local ok, problem = pcall(launch, self, settings)
@@ -129,7 +131,8 @@ end
 --   = (seconds, 480), method_seconds = (a number, or method → number), window = (seconds, 600), baskets = (10),
 --   batch_counts = (false) }`; default: nothing is counted; false: nor answered), `app` (`{ client_id =, client_secret
 --   =, application_token =, member_id =, scope =, domain =, expires_in = (seconds, 3600), code_lifetime = (seconds, 30)
---   }`; what is missing is made up), `hosts` (list of names for the certificate; addresses of loopback are listened at)
+--   }`; what is missing is made up), `hosts` (list of names for the certificate; addresses of loopback are listened
+--   at), `rows` (`{ tasks =, epics = }`: how many more of them)
 -- @treturn table the portal: `port`, `url`, `webhook`, `secret`, `token`, `app`; with `tls` also `tls_port`, `tls_url`,
 --   `tls_webhook`, `ca_file`; methods below
 function M.start(options)
@@ -296,7 +299,7 @@ end
 -- rows ordered by id. It can be the `seed` of another portal.
 function Portal:dump()
   alive(self)
-  local state = domain.new(self.seed)
+  local state = domain.new(rows.grown(self.seed, self.rows, self.user))
   for _, change in ipairs(read_lines(self.directory .. "/changes")) do
     if change.row then
       state:put(change.kind, change.row)

@@ -4,6 +4,7 @@ local bucket = require "bitrix.portal.bucket"
 local check = require "bitrix.portal.check"
 local oauth = require "bitrix.portal.oauth"
 local operating = require "bitrix.portal.operating"
+local rows_reader = require "bitrix.portal.rows"
 local seed_reader = require "bitrix.portal.seed"
 
 local M = {}
@@ -13,7 +14,7 @@ local fail, is_id, integer = check.fail, check.is_id, check.integer
 local OPTIONS = {
   port = "number", tls = "boolean", secret = "string", user = "number", users = "table", groups = "table",
   token = "string", seed = { "table", "string" }, limit = { "table", "string", "boolean" },
-  operating = { "table", "boolean" }, app = "table", hosts = "table",
+  operating = { "table", "boolean" }, app = "table", hosts = "table", rows = "table",
 }
 -- What is there when nothing is said: see doc/emulator.md.
 local DEFAULT_USERS = { { id = 1, admin = true }, { id = 6 } }
@@ -127,9 +128,9 @@ end
 
 --- Checks options. Raises what is wrong with them, without a position.
 -- @tparam ?table options see portal.start
--- @treturn table `port`, `tls`, `secret` and `token` (nil: to be made up), `user`, `seed` (for domain.new),
---   `limit` (for bucket.new, nil: none), `operating` (for operating.new, nil: none, false: not answered), `app` (for
---   oauth.new), `hosts` (list of names)
+-- @treturn table `port`, `tls`, `secret` and `token` (nil: to be made up), `user`, `seed` (for domain.new), `rows` (for
+--   rows.grown), `limit` (for bucket.new, nil: none), `operating` (for operating.new, nil: none, false: not answered),
+--   `app` (for oauth.new), `hosts` (list of names)
 function M.read(options)
   options = options or {}
   check.table("option", options, OPTIONS)
@@ -146,6 +147,7 @@ function M.read(options)
     fail("option 'token': letters, digits, ., _ and - expected")
   end
   local user = integer(options.user or 1)
+  local seed = seed_of(options, user)
   return {
     port = integer(options.port or 0),
     tls = options.tls or false,
@@ -156,7 +158,8 @@ function M.read(options)
     operating = operating.read(options.operating),
     app = oauth.read(options.app),
     hosts = hosts_of(options.hosts),
-    seed = seed_of(options, user),
+    seed = seed,
+    rows = rows_reader.read(options.rows, seed),
   }
 end
 

@@ -9,6 +9,7 @@ local json = require "bitrix.portal.json"
 local oauth = require "bitrix.portal.oauth"
 local operating = require "bitrix.portal.operating"
 local rest = require "bitrix.portal.rest"
+local rows = require "bitrix.portal.rows"
 local sender = require "bitrix.portal.sender"
 local system = require "bitrix.portal.system"
 local uptime = require "bitrix.portal.uptime"
@@ -35,7 +36,7 @@ function M.init(path)
     oauth = tokens,
     bucket = settings.limit and bucket.new(settings.limit),
     entrance = rest.new {
-      domain = domain.new(settings.seed, function(kind, id, row)
+      domain = domain.new(rows.grown(settings.seed, settings.rows, settings.user), function(kind, id, row)
         changes:write(json.encode { kind = kind, id = id, row = row }, "\n")
         changes:flush()
       end),
