@@ -2,6 +2,7 @@
 -- Decides nothing about arguments, HTTP or errors (bitrix.core does) and does not wait itself (a runtime does).
 local batch = require "bitrix.batch"
 local core = require "bitrix.core"
+local list = require "bitrix.list"
 local runtime = require "bitrix.runtime.blocking"
 local scrum = require "bitrix.scrum"
 
@@ -119,7 +120,7 @@ function Client:call(method, params)
 end
 
 -- The features for many calls: each makes its object from a client's state, or says what is wrong with an argument.
-local FEATURES = { batch = batch.new }
+local FEATURES = { batch = batch.new, list = list.new }
 
 -- Makes the object of a feature. A mistake of the program is raised at the line of who called our caller.
 local function make(name, state, ...)
