@@ -359,7 +359,7 @@ function _M.check_options(options, known)
     if not (" " .. expected .. " "):find(" " .. type(value) .. " ", 1, true) then
       return ("option '%s': %s expected, got %s"):format(name, (expected:gsub(" ", " or ")), type(value))
     end
-    if type(value) == "number" and not (value >= 1) then
+    if type(value) == "number" and not (name ~= "after" and value >= 1 or name == "after" and value >= 0) then
       return ("option '%s': a positive number expected, got %s"):format(name, tostring(value))
     end
   end

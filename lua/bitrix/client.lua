@@ -4,6 +4,7 @@ local batch = require "bitrix.batch"
 local call = require "bitrix.call"
 local core = require "bitrix.core"
 local limiter = require "bitrix.limiter"
+local list = require "bitrix.list"
 local parallel = require "bitrix.parallel"
 local policy = require "bitrix.policy"
 local scrum = require "bitrix.scrum"
@@ -168,7 +169,7 @@ function Client:pump()
 end
 
 -- The features for many calls: each makes its object from a client's state, or says what is wrong with an argument.
-local FEATURES = { batch = batch.new }
+local FEATURES = { batch = batch.new, list = list.new }
 
 -- Makes the object of a feature. A mistake of the program is raised at the line of who called our caller.
 local function make(name, state, ...)
