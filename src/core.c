@@ -1,4 +1,7 @@
 /* bitrix.core: the one entry into the C module. Puts the parts together; and shows the catalog to Lua; the work is done elsewhere. */
+#include <errno.h>
+#include <time.h>
+
 #include "catalog.h"
 #include "error.h"
 #include "exchange.h"
@@ -20,6 +23,19 @@ EXPORT int luaopen_bitrix_core(lua_State *L);
 static int core_now(lua_State *L) {
   lua_pushnumber(L, bx_http_now());
   return 1;
+}
+
+/* sleep(seconds): blocks the whole thread; a signal does not cut it short. No time at all for what is not above 0. */
+static int core_sleep(lua_State *L) {
+  static const double longest = 1e9;
+  double seconds = luaL_checknumber(L, 1);
+  struct timespec t;
+  if (!(seconds > 0)) return 0;
+  if (seconds > longest) seconds = longest;
+  t.tv_sec = (time_t)seconds;
+  t.tv_nsec = (long)((seconds - (double)t.tv_sec) * 1e9);
+  while (nanosleep(&t, &t) != 0 && errno == EINTR) continue;
+  return 0;
 }
 
 static void set_string(lua_State *L, const char *field, const char *text) {
@@ -95,6 +111,7 @@ int luaopen_bitrix_core(lua_State *L) {
       {"is_error", bx_error_is},
       {"redact", bx_mask_redact},
       {"now", core_now},
+      {"sleep", core_sleep},
       {"methods", core_methods},
       {"reasons", core_reasons},
       {NULL, NULL},

@@ -1,7 +1,7 @@
 --- One call from beginning to end, the clients that make calls, and the faces over both.
 -- Decides nothing about arguments, HTTP or errors (bitrix.core does) and does not wait itself (a runtime does).
 local core = require "bitrix.core"
-local runtime = require "bitrix.runtime.blocking"
+local runtime = require "bitrix.runtime"
 local scrum = require "bitrix.scrum"
 
 local _M = {}
@@ -20,7 +20,7 @@ Client.__index = Client
 -- @tparam[opt] number seconds what is left until the deadline; the client's own deadline if not given
 -- @return result, info; or nil, error object
 local function run(state, exchange, seconds)
-  runtime.exchange(exchange, seconds or state.policy.deadline)
+  runtime.current().exchange(exchange, seconds or state.policy.deadline)
   local result, more, attempt = exchange:result()
   attempt.waited = 0
   more.attempts = { attempt }
@@ -46,8 +46,10 @@ local function open(state, options)
 end
 
 --- Makes an exchange of `state`'s session by session:prepare or session:call.
--- @return the exchange; or nil and a message about the arguments
+-- @return the exchange; or nil and a message about the arguments, or that no call can wait here
 local function prepare(state, how, what, params)
+  local runs, obstacle = runtime.current()
+  if not runs then return nil, obstacle end
   local session = state.session
   if not session then
     local ok, problem = open(state, {})
