@@ -10,6 +10,7 @@ files["lua/bitrix/portal.lua"] = { std = "max+ngx_lua" }
 files["lua/bitrix/runtime/nginx.lua"] = { std = "max+ngx_lua" }
 files["bench/openresty"] = { std = "max+ngx_lua" }
 files["examples/openresty"] = { std = "max+ngx_lua" }
+files["lua/bitrix/warn.lua"] = { std = "max+ngx_lua" }
 files["spec/openresty"] = { std = "max+busted+ngx_lua" }
 -- Configuration in Lua's syntax: it assigns globals by design.
 files[".luacheckrc"] = { std = "+luacheckrc" }

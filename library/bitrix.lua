@@ -19,6 +19,8 @@
 ---@field attempts bitrix.Attempt[]
 ---@field validation? { field: string, message: string }[] REST v3
 ---@field body? string the first 2 KiB of an answer that was not understood
+---@field request_id? string sent as X-Request-ID
+---@field wait? number kind "limit": the seconds that it would have had to wait
 
 ---@class bitrix.Attempt
 ---@field status? integer
@@ -32,6 +34,8 @@
 ---@field total? integer lists: how many there are
 ---@field next? integer lists: `start` of the next page
 ---@field attempts bitrix.Attempt[]
+---@field request_id? string sent as X-Request-ID
+---@field settled? boolean the answer was lost, and the outcome was read back
 ---@field timings { dns: number, connect: number, tls: number, first_byte: number, total: number } seconds from the start
 
 ---@class bitrix.Options
@@ -46,7 +50,64 @@
 ---@field user_agent? string
 ---@field headers? table<string, string> sent with each request
 ---@field insecure_http? boolean permits plain HTTP to other machines (false)
----@field retry? boolean false: a call is never repeated (true)
+---@field retry? { attempts?: integer, base?: number, cap?: number }|boolean false: a call is never repeated
+---@field limit? bitrix.Limit|"standard"|"enterprise"|false false: no waiting for the portal's limit
+---@field on_event? fun(event: bitrix.Event) told of each attempt, retry and call; must not wait
+---@field max_connections? integer of this client at once (256)
+---@field oauth? table instead of webhook, see doc/oauth.md
+
+---@class bitrix.Limit
+---@field burst? integer requests (50)
+---@field rate? number requests a second (2)
+---@field store? table shares the count, see doc/limits.md
+
+---@class bitrix.Event
+---@field type "attempt"|"retry"|"call"
+---@field method string
+---@field request_id string
+---@field attempt? integer
+---@field attempts? integer
+---@field ok? boolean
+---@field status? integer
+---@field code? string
+---@field kind? string
+---@field reason? string
+---@field executed? "no"|"yes"|"unknown"
+---@field seconds? number
+---@field waited? number
+---@field wait? number seconds until the next attempt
+---@field sent? integer bytes
+---@field received? integer bytes
+---@field settled? boolean
+
+---@class bitrix.CallOptions
+---@field idempotent? boolean running it twice does no more than once
+---@field idempotency_key? string 1 to 255 printable ASCII characters; REST v3
+---@field deadline? number seconds
+
+---@class bitrix.Outcome
+---@field ok boolean
+---@field n? integer how many values were returned: [1] to [n]
+---@field error? any
+
+---@class bitrix.Task: bitrix.Outcome
+---@field done boolean
+
+---@class bitrix.Counts
+---@field calls integer
+---@field attempts integer
+---@field retries integer
+---@field failures integer
+---@field seconds number of all attempts
+---@field waited number seconds
+---@field sent integer bytes
+---@field received integer bytes
+
+---@class bitrix.Stats: bitrix.Counts
+---@field waits integer
+---@field limited integer answers QUERY_LIMIT_EXCEEDED
+---@field settled integer lost answers that were read back
+---@field methods table<string, bitrix.Counts>
 
 ---@class bitrix.Backlog
 ---@field id integer
@@ -442,9 +503,30 @@ local client = {}
 ---Calls any method of the portal by its name.
 ---@param method string as in the reference, "user.current"
 ---@param params? table
+---@param options? bitrix.CallOptions
 ---@return any result
 ---@return bitrix.Info info
-function client:call(method, params) end
+function client:call(method, params, options) end
+
+---Runs a function for each item of a list, some at once.
+---@param items any[]
+---@param f fun(item: any, index: integer): any
+---@param options? { concurrency?: integer }
+---@return any[]
+function client:map(items, f, options) end
+
+---What the client has done so far.
+---@return bitrix.Stats
+function client:stats() end
+
+---For another event loop: the descriptor that is readable when `pump` is to be called.
+---@return integer
+function client:fd() end
+
+---For another event loop: lets the tasks of bitrix.spawn go on that can.
+---@return integer left
+---@return number? seconds until it is to be called again at the latest
+function client:pump() end
 
 ---Closes the kept connections.
 function client:close() end
@@ -466,9 +548,36 @@ function bitrix.configure(options) end
 ---Calls any method over the default client.
 ---@param method string
 ---@param params? table
+---@param options? bitrix.CallOptions
 ---@return any result
 ---@return bitrix.Info info
-function bitrix.call(method, params) end
+function bitrix.call(method, params, options) end
+
+---Runs functions side by side; the first result of each, in their order.
+---@param ... fun(): any
+---@return any ...
+function bitrix.parallel(...) end
+
+---Runs functions side by side; what each came to, in their order.
+---@param ... fun(): any
+---@return bitrix.Outcome[]
+function bitrix.parallel_settled(...) end
+
+---Runs a function for each item of a list, some at once.
+---@param items any[]
+---@param f fun(item: any, index: integer): any
+---@param options? { concurrency?: integer }
+---@return any[]
+function bitrix.map(items, f, options) end
+
+---Starts a function that another event loop drives by client:fd and client:pump.
+---@param f fun(): any
+---@return bitrix.Task
+function bitrix.spawn(f) end
+
+---What the default client has done so far.
+---@return bitrix.Stats
+function bitrix.stats() end
 
 ---@param value any
 ---@param kind_or_reason? string

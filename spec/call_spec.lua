@@ -15,7 +15,7 @@ describe("a call", function()
 
   before_each(function()
     portal:clear()
-    client = bitrix.new{ webhook = portal.webhook }
+    client = bitrix.new{ webhook = portal.webhook, limit = false }
   end)
 
   after_each(function()

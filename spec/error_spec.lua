@@ -10,7 +10,7 @@ describe("an error object", function()
 
   setup(function()
     portal = require("bitrix.portal").start()
-    client = safe.new{ webhook = portal.webhook }
+    client = safe.new{ webhook = portal.webhook, limit = false, retry = false }
   end)
 
   teardown(function()

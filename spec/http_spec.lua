@@ -10,9 +10,11 @@ describe("the transport", function()
   teardown(function() portal:stop() end)
   before_each(function() portal:clear() end)
 
+  -- One attempt a call: what becomes of failures afterwards is spec/retry_matrix_spec.lua's.
   local function client(options)
     options = options or {}
     options.webhook = options.webhook or portal.webhook
+    options.limit, options.retry = false, false
     return safe.new(options)
   end
 
@@ -111,12 +113,15 @@ describe("the transport", function()
   end)
 
   describe("with a time limit", function()
+    -- A second for what is not the wait itself; valgrind makes a TLS handshake alone take longer.
+    local slack = os.getenv("BITRIX_SPEC_SLOW") and 10 or 1
+
     local function timed(limit, run)
       local now = require("bitrix.core").now
       local started = now()
       run()
       local took = now() - started
-      assert.is_true(took >= limit * 0.9 and took < limit + 1, "took " .. took)
+      assert.is_true(took >= limit * 0.9 and took < limit + slack, "took " .. took)
     end
 
     it("ends after timeout, and does not know whether the call ran", function()

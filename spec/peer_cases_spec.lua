@@ -5,9 +5,8 @@ local json = require "dkjson"
 local safe = require "bitrix.safe"
 
 local LATER = {
-  auth = "OAuth 2.0", batch = "batch", events = "events of an application", idempotency = "REST v3's Idempotency-Key",
+  auth = "OAuth 2.0", batch = "batch", events = "events of an application",
   limiter = "the rate limit's bucket", list = "walking lists", logging = "a log of requests", redirect = "portals that move",
-  retry = "retries", telemetry = "a request id for each request",
 }
 local LATER_CASES = {
   -- PHP's query coding is what batch commands are written in.
@@ -58,7 +57,7 @@ describe("peer case", function()
 
   local function call(case, response)
     -- The client's credentials do not matter to how an answer is read: a webhook stands for OAuth, too.
-    local client = safe.new{ webhook = portal.webhook, headers = case.given.client.headers, retry = false }
+    local client = safe.new{ webhook = portal.webhook, headers = case.given.client.headers, limit = false, retry = false }
     portal:script{ rule_of(response) }
     local result, more = client:call(case.given.method, with_our_null(case.given.params))
     client:close()
@@ -115,6 +114,84 @@ describe("peer case", function()
       portal:clear()
       check_answer(case, response)
     end
+  end
+
+  -- All of the answers are for one call with its repetitions.
+  function run.retry(case)
+    local given, expect = case.given, case.expect
+    local rules, webhook = {}, portal.webhook
+    if given.api == "v3" then webhook = webhook:gsub("/rest/", "/rest/api/") end
+    for _, response in ipairs(given.responses) do
+      local rule = rule_of(response)
+      if response.network == "connection_refused" then
+        webhook = "http://127.0.0.1:1/rest/1/code/"
+      elseif response.network == "timeout" then
+        rule = { delay = 1, close = true }
+      elseif response.delay_ms then
+        rule = { delay = response.delay_ms / 1000, status = response.http_status, body = rule.body }
+      end
+      rules[#rules + 1] = rule
+    end
+    portal:script(rules)
+    local client = safe.new{
+      webhook = webhook, limit = false, timeout = math.min(given.client.timeout or 5, 0.2),
+      retry = { attempts = given.client.max_attempts or 5, base = 0.01 },
+    }
+    local result, more = client:call(given.method, with_our_null(given.params))
+    client:close()
+    if expect.ok == false then
+      assert.is_nil(result)
+      check_error(expect.error or {}, more)
+      if expect["error.kind"] then assert.equal(expect["error.kind"], more.kind) end
+      if expect["error.cause"] then assert.equal("string", type(more.message)) end
+    elseif expect.ok then
+      assert.not_nil(result, tostring(more))
+    end
+    -- A manual block of the portal is not knocked at again, whatever others do.
+    if case.id == "C082" then assert.equal(1, #portal:journal()) end
+    if expect.http_requests then assert.equal(expect.http_requests, #portal:journal()) end
+    if expect.sleeps then assert.equal(expect.sleeps + 1, #more.attempts) end
+    if expect.slept_ms == 0 then assert.equal(0, more.attempts[1].waited) end
+  end
+
+  function run.idempotency(case)
+    local given = case.given
+    local client = safe.new{ webhook = portal.webhook:gsub("/rest/", "/rest/api/"), limit = false, retry = { base = 0.01 } }
+    for _, key in ipairs(given.idempotency_key_variants or {}) do
+      local ok, problem = pcall(client.call, client, "tasks.task.add", {}, { idempotency_key = key })
+      assert.is_false(ok)
+      assert.truthy(problem:find("idempotency_key", 1, true))
+    end
+    if given.responses then
+      portal:script{ rule_of(given.responses[1]) }
+      local result, err = client:call(given.method, given.params, { idempotency_key = given.idempotency_key })
+      assert.is_nil(result)
+      check_error(case.expect.error, err)
+      assert.equal(given.idempotency_key, portal:journal()[1].headers["idempotency-key"])
+    end
+    assert.equal(case.expect.http_requests, #portal:journal())
+    client:close()
+  end
+
+  -- The id goes in a header instead of the query: there it is in nobody's way.
+  function run.telemetry(case)
+    local client = safe.new{ webhook = portal.webhook, limit = false, retry = { base = 0.01 } }
+    local seen = {}
+    for _, method in ipairs(case.given.methods) do
+      portal:clear()
+      portal:script{ { status = 502, body = "x" }, { status = 200, body = '{"result":1}' } }
+      local result, more = client:call(method, nil, { idempotent = true })
+      assert.equal(1, result)
+      local journal = portal:journal()
+      local id = journal[1].headers["x-request-id"]
+      assert.truthy(id:find("^%x+$"))
+      assert.equal(32, #id)
+      assert.equal(id, journal[2].headers["x-request-id"])
+      assert.equal(id, more.request_id)
+      assert.is_nil(seen[id])
+      seen[id] = true
+    end
+    client:close()
   end
 
   -- There is no log of requests; what there is to print must be as clean as a log.
@@ -174,6 +251,8 @@ describe("peer case", function()
   local function runner_of(case)
     local given = case.given
     if case.category == "redaction" and given.client then return run.log end
+    local own = { retry = true, telemetry = true, idempotency = true }
+    if own[case.category] then return run[case.category] end
     if given.responses or given.responses_variants then return run.answers end
     return given.redact and run.redact or given.redact_table and run.redact_table
       or given.construct and run.construct or given.construct_variants and run.construct_variants

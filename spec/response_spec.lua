@@ -7,7 +7,7 @@ describe("an answer", function()
 
   setup(function()
     portal = require("bitrix.portal").start()
-    client = safe.new{ webhook = portal.webhook }
+    client = safe.new{ webhook = portal.webhook, limit = false, retry = false }
   end)
 
   teardown(function()

@@ -58,7 +58,7 @@ describe("the scrum API", function()
 
   setup(function()
     portal = require("bitrix.portal").start()
-    client = safe.new{ webhook = portal.webhook }
+    client = safe.new{ webhook = portal.webhook, limit = false, retry = false }
   end)
 
   teardown(function()

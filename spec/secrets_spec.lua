@@ -56,7 +56,7 @@ describe("the webhook's secret", function()
   for name, rule in pairs(rules) do
     it("is not in the error of " .. name, function()
       portal:script{ rule }
-      local client = safe.new{ webhook = portal.webhook, timeout = 0.3 }
+      local client = safe.new{ webhook = portal.webhook, timeout = 0.3, limit = false }
       local result, err = client:call("any.method")
       assert.is_nil(result)
       assert.is_true(bitrix.is_error(err))
@@ -88,7 +88,7 @@ describe("the webhook's secret", function()
   end)
 
   it("is not in info, even where the portal sends it back", function()
-    local client = safe.new{ webhook = portal.webhook }
+    local client = safe.new{ webhook = portal.webhook, limit = false }
     local _, info = client.scrum.backlog_get_fields()
     assert.same({}, search(info))
     portal:script{ { status = 200, body = (('{"result":1,"time":{"url":"http://h/rest/1/CODE/x","list":["CODE"],"CODE":1,"start":1.5,'
@@ -100,7 +100,7 @@ describe("the webhook's secret", function()
   end)
 
   it("is not in an error in other spellings", function()
-    local client = safe.new{ webhook = portal.webhook }
+    local client = safe.new{ webhook = portal.webhook, limit = false }
     local percent = SECRET:gsub(".", function(c) return ("%%%02X"):format(c:byte()) end)
     local escaped = SECRET:gsub(".", function(c) return ("\\u%04x"):format(c:byte()) end)
     for _, text in ipairs{ percent, escaped, "x" .. percent:sub(1, 21) .. SECRET:sub(8) } do
@@ -112,7 +112,7 @@ describe("the webhook's secret", function()
   end)
 
   it("is not given back to who passes it as a name", function()
-    local client = safe.new{ webhook = portal.webhook }
+    local client = safe.new{ webhook = portal.webhook, limit = false }
     local _, err = client:call("x." .. SECRET)
     assert.same({}, search(err))
     for _, run in ipairs{
@@ -126,7 +126,7 @@ describe("the webhook's secret", function()
   end)
 
   it("is not in the message or the traceback of a wrong argument or option", function()
-    local client = bitrix.new{ webhook = portal.webhook }
+    local client = bitrix.new{ webhook = portal.webhook, limit = false }
     local function trace(run) return select(2, xpcall(run, debug.traceback)) end
     client:close()
     for _, run in ipairs{
@@ -145,7 +145,7 @@ describe("the webhook's secret", function()
 
   it("is not in the traceback of a raised error object", function()
     portal:script{ echo(500) }
-    local client = bitrix.new{ webhook = portal.webhook }
+    local client = bitrix.new{ webhook = portal.webhook, limit = false }
     local text = select(2, xpcall(function() client:call("x") end, function(e) return debug.traceback(tostring(e)) end))
     assert.same({}, search(text))
   end)

@@ -159,6 +159,10 @@ static const row codes[] = {
     {"wrong_client", {"auth", "wrong_client", "no"}},
     {"invalid_client", {"auth", "invalid_client", "no"}},
     {"invalid_grant", {"auth", "invalid_grant", "no"}},
+    {"bad_verification_code", {"auth", "invalid_grant", "no"}},
+    {"invalid_scope", {"auth", "invalid_scope", "no"}},
+    {"unauthorized_client", {"auth", "unauthorized_client", "no"}},
+    {"unsupported_grant_type", {"auth", "unsupported_grant_type", "no"}},
     {"PAYMENT_REQUIRED", {"auth", "payment_required", "no"}},
     {"PORTAL_DELETED", {"api", "portal_deleted", "no"}},
     {"INVALID_REQUEST", {"api", "invalid_request", "no"}},
@@ -241,6 +245,7 @@ static const row texts[] = {
 
 /* Texts that go on with a name or a value. */
 static const row beginnings[] = {
+    {"Portal domain not found", {"auth", "portal_not_found", "no"}},
     {"Could not find value for parameter", {"api", "missing_parameter", "no"}},
     {"Invalid value {", {"api", "invalid_parameter", "no"}},
     {"Task not found. The task must be", {"api", "task_not_in_group", "yes"}},
@@ -284,6 +289,32 @@ bx_outcome bx_catalog_meaning(const char *code, size_t code_length, const char *
   /* "Https required." comes under a code that says less; every other known code says enough. */
   if (by_code != NULL && !(by_text != NULL && strcmp(by_text->reason, "https_required") == 0)) return *by_code;
   return by_text != NULL ? *by_text : by_status(status);
+}
+
+int bx_catalog_is_idempotent(const char *wire) {
+  static const char *const reads[] = {"get", "list", "fields", "getfields", "current", "count", "info", "time"};
+  const bx_method *m;
+  size_t i, length = strlen(wire);
+  const char *last;
+  if (length > 5 && strcasecmp(wire + length - 5, ".json") == 0) length -= 5;
+  for (m = bx_methods; m->name != NULL; m++)
+    if (strlen(m->wire) == length && strncasecmp(m->wire, wire, length) == 0) return (m->flags & BX_IDEMPOTENT) != 0;
+  for (last = wire + length; last > wire && last[-1] != '.'; last--) continue;
+  length -= (size_t)(last - wire);
+  for (i = 0; last > wire && i < sizeof reads / sizeof *reads; i++)
+    if (strlen(reads[i]) == length && strncasecmp(reads[i], last, length) == 0) return 1;
+  return 0;
+}
+
+bx_outcome bx_catalog_token_meaning(const char *code, size_t code_length, const char *text, size_t text_length,
+                                    long status) {
+  bx_outcome m = bx_catalog_meaning(code, code_length, text, text_length, status);
+  m.kind = "auth";
+  if (strcmp(m.reason, "unknown") == 0) {
+    m.executed = status >= 500 || status == 408 ? "unknown" : "no";
+    if (status >= 500 || status == 429) m.reason = "token_host_unavailable";
+  }
+  return m;
 }
 
 const bx_outcome *bx_catalog_reason(size_t i, const char **key) {

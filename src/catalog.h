@@ -47,9 +47,18 @@ typedef struct bx_method {
 extern const bx_method bx_methods[];
 extern const size_t bx_catalog_count;
 
+/* Whether running the method twice does no more than running it once: a row of the catalog that is marked so, or a name that
+   only a read has (crm.deal.list, user.current, tasks.task.getFields); without regard to case and a ".json" behind it.
+   False for every other name. */
+int bx_catalog_is_idempotent(const char *wire);
+
 /* What an error answer means: by code first (without regard to case), then by text (likewise, and without a full stop or white
    space around it), then by HTTP status. `text` may be NULL. */
 bx_outcome bx_catalog_meaning(const char *code, size_t code_length, const char *text, size_t text_length, long status);
+
+/* What an error answer of the token host means, likewise. Its kind is always "auth". */
+bx_outcome bx_catalog_token_meaning(const char *code, size_t code_length, const char *text, size_t text_length,
+                                    long status);
 
 /* Walks over all that is told apart: the i-th outcome, and in *key the portal's code or text; NULL after the last. */
 const bx_outcome *bx_catalog_reason(size_t i, const char **key);

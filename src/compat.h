@@ -44,6 +44,16 @@ static inline void bx_setfuncs(lua_State *L, const luaL_Reg *list, int nup) {
 #define bx_newuserdata(L, size) lua_newuserdata(L, size)
 #endif
 
+/* Whether the running coroutine can yield; false where this Lua cannot tell. */
+#ifdef LUA_LJDIR
+#include <luajit.h>
+#endif
+#if LUA_VERSION_NUM >= 503 || (defined(LUAJIT_VERSION_NUM) && LUAJIT_VERSION_NUM >= 20100)
+#define bx_isyieldable(L) lua_isyieldable(L)
+#else
+#define bx_isyieldable(L) 0
+#endif
+
 /* bitrix.null is cjson.null: a light userdata of the NULL pointer. */
 #define bx_isnull(L, i) (lua_islightuserdata(L, i) && lua_touserdata(L, i) == NULL)
 #define bx_pushnull(L) lua_pushlightuserdata(L, NULL)

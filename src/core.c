@@ -3,11 +3,17 @@
 #include <time.h>
 
 #include "catalog.h"
+#include "command.h"
+#include "engine_lua.h"
 #include "error.h"
 #include "exchange.h"
+#include "file.h"
 #include "http.h"
 #include "json.h"
 #include "mask.h"
+#include "query.h"
+#include "reference.h"
+#include "secret.h"
 #include "session.h"
 #include "version.h"
 
@@ -36,6 +42,20 @@ static int core_sleep(lua_State *L) {
   t.tv_nsec = (long)((seconds - (double)t.tv_sec) * 1e9);
   while (nanosleep(&t, &t) != 0 && errno == EINTR) continue;
   return 0;
+}
+
+/* wall() → seconds since 1970, with a fraction. */
+static int core_wall(lua_State *L) {
+  struct timespec t;
+  clock_gettime(CLOCK_REALTIME, &t);
+  lua_pushnumber(L, (lua_Number)t.tv_sec + (lua_Number)t.tv_nsec / 1e9);
+  return 1;
+}
+
+/* yieldable() → whether the coroutine that calls may yield; false where this Lua cannot tell. */
+static int core_yieldable(lua_State *L) {
+  lua_pushboolean(L, bx_isyieldable(L));
+  return 1;
 }
 
 static void set_string(lua_State *L, const char *field, const char *text) {
@@ -111,30 +131,42 @@ int luaopen_bitrix_core(lua_State *L) {
       {"is_error", bx_error_is},
       {"redact", bx_mask_redact},
       {"now", core_now},
+      {"wall", core_wall},
       {"sleep", core_sleep},
+      {"yieldable", core_yieldable},
+      {"engine", bx_engine_lua},
       {"methods", core_methods},
       {"reasons", core_reasons},
+      {"equal", bx_secret_equal},
+      {"random", bx_secret_random},
+      {"append", bx_file_append},
+      {"reference", bx_reference_new},
       {NULL, NULL},
   };
   static const luaL_Reg session_methods[] = {
-      {"prepare", bx_exchange_prepare},
-      {"call", bx_exchange_call},
-      {"close", bx_session_close},
-      {"place", bx_session_place},
-      {NULL, NULL},
+      {"prepare", bx_exchange_prepare},    {"call", bx_exchange_call},          {"form", bx_exchange_form},
+      {"command", bx_command_prepare},     {"command_call", bx_command_call},   {"command_result", bx_command_result},
+      {"command_error", bx_command_error}, {"batch", bx_command_batch},         {"failure", bx_command_failure},
+      {"clean", bx_command_clean},         {"set_token", bx_session_set_token}, {"move", bx_session_move},
+      {"close", bx_session_close},         {"place", bx_session_place},         {NULL, NULL},
   };
   if (bx_http_global_init() != 0) return luaL_error(L, "bitrix: libcurl cannot be initialised");
   lua_settop(L, 0);
   bx_mask_open(L);
   bx_error_open(L);
+  bx_reference_open(L);
+  bx_query_setup(L);
   bx_json_open(L);
   lua_pushvalue(L, 1);
   lua_pushvalue(L, 2);
   bx_exchange_open(L);
+  bx_engine_lua_open(L);
   bx_session_open(L, session_methods, BX_EXCHANGE_UPVALUES);
   luaL_newlib(L, functions);
   bx_pushnull(L);
   lua_setfield(L, -2, "null");
+  bx_file_open(L);
+  lua_setfield(L, -2, "file");
   set_string(L, "_VERSION", BX_VERSION);
   return 1;
 }

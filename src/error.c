@@ -103,7 +103,7 @@ static void set_validation(lua_State *L, int list, const bx_secrets *secrets) {
 
 void bx_error_push(lua_State *L, const bx_fault *fault, const bx_secrets *secrets) {
   luaL_checkstack(L, 10, "error object");
-  lua_createtable(L, 0, 9);
+  lua_createtable(L, 0, 10);
   set_text(L, "kind", fault->outcome.kind);
   set_text(L, "reason", fault->outcome.reason);
   set_text(L, "executed", fault->outcome.executed);
@@ -114,6 +114,7 @@ void bx_error_push(lua_State *L, const bx_fault *fault, const bx_secrets *secret
   }
   set_redacted(L, "code", fault->code, fault->code_length, secrets);
   set_redacted(L, "message", fault->message, fault->message_length, secrets);
+  set_redacted(L, "redirect", fault->redirect, fault->redirect_length, secrets);
   set_excerpt(L, fault->body, fault->body_length, secrets);
   if (fault->validation != 0) set_validation(L, fault->validation, secrets);
   luaL_getmetatable(L, METATABLE);

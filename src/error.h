@@ -17,6 +17,8 @@ typedef struct bx_fault {
   size_t message_length;
   const char *body; /* an answer that was not understood; its first 2 KiB are kept */
   size_t body_length;
+  const char *redirect; /* where a 3xx points to */
+  size_t redirect_length;
   int validation; /* stack index of v3's list of {field, message}, or 0 */
 } bx_fault;
 

@@ -51,7 +51,11 @@ static size_t on_answer(char *bytes, size_t size, size_t count, void *user) {
    one whose outcome is unknown. */
 static int on_request(void *user, char *there, char *here, int there_port, int here_port) {
   bx_http *http = user;
-  (void)there, (void)here, (void)there_port, (void)here_port;
+  (void)there, (void)here, (void)there_port;
+  if (http->is_fit != NULL && http->requests == 0 && !http->is_fit(http->owner, here_port)) {
+    http->unfit = 1;
+    return CURL_PREREQFUNC_ABORT;
+  }
   return http->requests++ == 0 ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
 }
 
@@ -62,6 +66,7 @@ static CURLcode set_sender(bx_http *http) {
 
 static CURLcode set_body(bx_http *http, bx_transfer *t) {
   http->requests = 0;
+  http->unfit = 0;
   return curl_easy_setopt(http->easy, CURLOPT_POSTFIELDS, t->body.data);
 }
 
@@ -134,7 +139,6 @@ static CURLcode set_options(bx_http *http, const bx_http_settings *settings) {
   CURLcode code = CURLE_OK;
 #define SET(option, value) \
   if (code == CURLE_OK) code = curl_easy_setopt(easy, option, value)
-  SET(CURLOPT_HTTPHEADER, settings->headers);
   SET(CURLOPT_USERAGENT, settings->user_agent);
   SET(CURLOPT_POST, 1L);
   SET(CURLOPT_WRITEFUNCTION, on_answer);
@@ -207,11 +211,6 @@ static int spoken_unasked(bx_http *http) {
   return poll(&p, 1, 0) > 0;
 }
 
-static void set_problem(bx_transfer *t, const char *text) {
-  t->problem = bx_strndup(text, strlen(text));
-  if (t->problem == NULL) t->out_of_memory = 1;
-}
-
 static void take_result(bx_http *http, bx_transfer *t) {
   static const struct {
     int point;
@@ -254,31 +253,44 @@ static void take_result(bx_http *http, bx_transfer *t) {
       strcpy(http->problem, "the proxy's address is not understood"); /* libcurl shows it, with its password */
     if (t->result == CURLE_OUT_OF_MEMORY)
       strcpy(http->problem, "the answer's headers are too large, or memory ran out");
-    if (t->result == CURLE_SEND_FAIL_REWIND)
-      set_problem(t, "the connection was closed before the answer came");
+    if (t->cancelled)
+      bx_transfer_problem(t, "the call was cancelled before its answer came");
+    else if (t->result == CURLE_SEND_FAIL_REWIND)
+      bx_transfer_problem(t, "the connection was closed before the answer came");
     else
-      set_problem(t, http->problem[0] != '\0' ? http->problem : curl_easy_strerror(t->result));
+      bx_transfer_problem(t, http->problem[0] != '\0' ? http->problem : curl_easy_strerror(t->result));
   }
 }
 
-void bx_http_perform(bx_http *http, const bx_http_settings *settings, bx_transfer *t, double deadline) {
-  CURLcode code;
+/* The headers of this request. Those that are shared are only pointed to. */
+static struct curl_slist *headers_of(const bx_http_settings *settings, bx_transfer *t) {
+  struct curl_slist *others = t->headers != NULL ? t->headers : settings->headers;
+  static const char name[] = "X-Request-ID: ";
+  if (t->id[0] == '\0') return others;
+  memcpy(t->id_text, name, sizeof name - 1);
+  memcpy(t->id_text + sizeof name - 1, t->id, sizeof t->id);
+  t->id_line.data = t->id_text;
+  t->id_line.next = others;
+  return &t->id_line;
+}
 
+int bx_http_begin(bx_http *http, const bx_http_settings *settings, bx_transfer *t, double deadline, int fresh) {
+  CURLcode code;
   bx_transfer_drop_answer(t);
   t->at_deadline = deadline >= 0 && deadline < settings->timeout;
   t->limit = t->at_deadline ? deadline : settings->timeout;
   if (t->limit <= 0) {
-    t->result = CURLE_OPERATION_TIMEDOUT;
-    t->done = 1;
-    set_problem(t, "the deadline passed before the request was sent");
-    return;
+    bx_transfer_refuse(t, CURLE_OPERATION_TIMEDOUT, "the deadline passed before the request was sent");
+    t->at_deadline = 1;
+    return 0;
   }
   code = open_handle(http, settings);
 #define SET(option, value) \
   if (code == CURLE_OK) code = curl_easy_setopt(http->easy, option, value)
   t->max_answer = settings->max_response;
   http->problem[0] = '\0';
-  SET(CURLOPT_FRESH_CONNECT, (long)spoken_unasked(http));
+  SET(CURLOPT_FRESH_CONNECT, (long)fresh);
+  SET(CURLOPT_HTTPHEADER, headers_of(settings, t));
   if (code == CURLE_OK) code = set_url(http, &t->url);
   if (code == CURLE_OK) code = set_body(http, t);
   SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)t->body.length);
@@ -286,74 +298,25 @@ void bx_http_perform(bx_http *http, const bx_http_settings *settings, bx_transfe
   SET(CURLOPT_WRITEDATA, t);
   SET(CURLOPT_ERRORBUFFER, http->problem);
 #undef SET
-  if (code == CURLE_OK) {
-    t->started = bx_http_now();
-    t->result = curl_easy_perform(http->easy);
-    take_result(http, t);
-  } else {
-    t->result = code;
-    t->out_of_memory = code == CURLE_OUT_OF_MEMORY;
-    set_problem(t, curl_easy_strerror(code));
+  if (code != CURLE_OK) {
+    bx_transfer_refuse(t, code, curl_easy_strerror(code));
+    return 0;
   }
+  t->started = bx_http_now();
+  return 1;
+}
+
+void bx_http_end(bx_http *http, bx_transfer *t, CURLcode result) {
+  t->result = t->cancelled ? CURLE_ABORTED_BY_CALLBACK : result;
+  take_result(http, t);
+  if (t->cancelled) t->seconds[BX_TOTAL] = bx_http_now() - t->started;
   t->done = 1;
 }
 
-static bx_outcome failure(const char *kind, const char *reason, const char *executed) {
-  bx_outcome outcome = {kind, reason, executed};
-  return outcome;
-}
-
-bx_outcome bx_http_failure(const bx_http_settings *settings, const bx_transfer *t) {
-  /* A portal runs a call when it has the whole body. */
-  const char *executed = t->sent == 0 ? "no" : "unknown";
-  int answered = t->status != 0;
-  switch (t->result) {
-  case CURLE_OPERATION_TIMEDOUT:
-    if (!t->connected && settings->connect_timeout < t->limit) return failure("timeout", "connect_timeout", executed);
-    return failure("timeout", t->at_deadline ? "deadline" : "timeout", executed);
-  case CURLE_COULDNT_RESOLVE_HOST:
-  case CURLE_COULDNT_RESOLVE_PROXY:
-    return failure("network", "dns", executed);
-  case CURLE_COULDNT_CONNECT:
-#if LIBCURL_VERSION_NUM >= 0x074900
-  case CURLE_PROXY:
-#endif
-    return failure("network", "connect", executed);
-  case CURLE_SSL_CONNECT_ERROR:
-  case CURLE_PEER_FAILED_VERIFICATION:
-  case CURLE_SSL_CERTPROBLEM:
-  case CURLE_SSL_CIPHER:
-  case CURLE_SSL_CACERT_BADFILE:
-  case CURLE_SSL_ENGINE_NOTFOUND:
-  case CURLE_SSL_ENGINE_SETFAILED:
-  case CURLE_SSL_ENGINE_INITFAILED:
-  case CURLE_SSL_SHUTDOWN_FAILED:
-  case CURLE_SSL_CRL_BADFILE:
-  case CURLE_SSL_ISSUER_ERROR:
-  case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
-  case CURLE_SSL_INVALIDCERTSTATUS:
-  case CURLE_USE_SSL_FAILED:
-    return failure("network", "tls", executed);
-  case CURLE_SEND_ERROR:
-    return failure("network", "send", executed);
-  case CURLE_WRITE_ERROR:
-    return failure("protocol", t->too_large ? "too_large" : "not_json", executed);
-  case CURLE_OUT_OF_MEMORY: /* of an answer's headers */
-    return failure("protocol", "too_large", executed);
-  case CURLE_BAD_CONTENT_ENCODING:
-  case CURLE_WEIRD_SERVER_REPLY:
-  case CURLE_UNSUPPORTED_PROTOCOL: /* an answer that is no HTTP */
-    return failure("protocol", "not_json", executed);
-  case CURLE_PARTIAL_FILE: /* over HTTP/2 also without any answer */
-  case CURLE_GOT_NOTHING:
-  case CURLE_RECV_ERROR:
-  case CURLE_SEND_FAIL_REWIND:
-  case CURLE_HTTP2:
-  case CURLE_HTTP2_STREAM:
-    return answered ? failure("protocol", "truncated", executed) : failure("network", "reset", executed);
-  default:
-    return failure("network", "unknown", executed);
-  }
+void bx_http_perform(bx_http *http, const bx_http_settings *settings, bx_transfer *t, double deadline) {
+  if (!bx_http_begin(http, settings, t, deadline, 0)) return;
+  if (spoken_unasked(http)) curl_easy_setopt(http->easy, CURLOPT_FRESH_CONNECT, 1L);
+  bx_http_end(http, t, curl_easy_perform(http->easy));
 }
 
 void bx_http_close(bx_http *http) {
@@ -364,23 +327,4 @@ void bx_http_close(bx_http *http) {
   bx_buffer_free(&http->asked);
   http->easy = NULL;
   http->url = NULL;
-}
-
-void bx_transfer_drop_answer(bx_transfer *t) {
-  bx_buffer_free(&t->answer);
-  bx_free(t->redirect);
-  bx_free(t->problem);
-  t->redirect = NULL;
-  t->problem = NULL;
-  t->result = CURLE_OK;
-  t->status = 0;
-  t->sent = 0;
-  memset(t->seconds, 0, sizeof t->seconds);
-  t->done = t->connected = t->too_large = t->out_of_memory = t->at_deadline = 0;
-}
-
-void bx_transfer_free(bx_transfer *t) {
-  bx_transfer_drop_answer(t);
-  bx_buffer_free(&t->url);
-  bx_buffer_free(&t->body);
 }

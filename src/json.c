@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "text.h"
+#include "value.h"
 
-enum { DEEPEST_SENT = 200, DEEPEST_READ = 1000 };
+enum { DEEPEST_READ = 1000 };
 
 #define EXACT 9007199254740992.0 /* 2^53 */
 
@@ -70,51 +70,13 @@ static void follow_locale(lua_State *L) {
 
 /* ---- what is sent ---- */
 
-/* The way down to a value, for messages: each level's key is on the Lua stack. */
-typedef struct level {
-  const struct level *up;
-  int key;
-} level;
-
-static void push_path(lua_State *L, const level *at) {
-  if (at == NULL) {
-    lua_pushliteral(L, "");
-    return;
-  }
-  luaL_checkstack(L, 3, "path");
-  push_path(L, at->up);
-  lua_pushvalue(L, at->key);
-  if (lua_type(L, at->key) == LUA_TSTRING)
-    lua_pushfstring(L, "%s%s%s", lua_tostring(L, -2), at->up != NULL ? "." : "", lua_tostring(L, -1));
-  else if (lua_type(L, at->key) == LUA_TNUMBER)
-    lua_pushfstring(L, "%s[%s]", lua_tostring(L, -2), lua_tostring(L, -1));
-  else
-    lua_pushfstring(L, "%s[%s]", lua_tostring(L, -2), luaL_typename(L, -1));
-  lua_remove(L, -2);
-  lua_remove(L, -2);
-}
-
-/* Pushes "field '<path>': <what><why>" and answers false. */
-static int refuse(lua_State *L, const level *at, const char *what, const char *why) {
-  push_path(L, at);
-  lua_pushfstring(L, at != NULL ? "field '%s': %s%s" : "%s%s%s", lua_tostring(L, -1), what, why);
-  lua_remove(L, -2);
-  return 0;
-}
-
-static int check_string(lua_State *L, int index, const level *at) {
-  size_t length;
-  const char *text = lua_tolstring(L, index, &length);
-  return bx_text_is_utf8(text, length) || refuse(L, at, "the string is not valid UTF-8", "");
-}
-
 /* Large integers are tried out: cjson's way of writing numbers depends on its version and on Lua's. */
-static int check_number(lua_State *L, const bx_json *json, int index, const level *at) {
+static int check_number(lua_State *L, const void *context, int index) {
+  const bx_json *json = context;
   lua_Number n = lua_tonumber(L, index);
   const char *text;
   char *end, digits[400]; /* the largest double has 309 */
   int exact;
-  if (n != n || n - n != 0) return refuse(L, at, n != n ? "NaN" : "an infinite number", " cannot be sent");
   if (fabs(n) < 1e13 || (!bx_isinteger(L, index) && floor(n) != n)) return 1;
   if (fabs(n) > EXACT && BX_HAS_INTEGERS && !bx_isinteger(L, index)) return 1; /* meant to be a float */
   luaL_checkstack(L, 3, "number");
@@ -139,60 +101,17 @@ static int check_number(lua_State *L, const bx_json *json, int index, const leve
     snprintf(digits, sizeof digits, "%.0f", n);
     text = digits;
   }
-  return refuse(L, at, text, " cannot be written exactly by the installed lua-cjson; send it as a string");
-}
-
-static int check_value(lua_State *L, const bx_json *json, int index, const level *at, int depth);
-
-static int check_table(lua_State *L, const bx_json *json, int index, const level *up, int depth) {
-  level at;
-  if (depth >= DEEPEST_SENT) {
-    while (up != NULL && up->up != NULL) up = up->up; /* where it begins says more than 200 names */
-    return refuse(L, up, "nested too deeply", " (a table that contains itself?)");
-  }
-  luaL_checkstack(L, 6, "value nested too deeply");
-  lua_pushnil(L);
-  at.up = up;
-  at.key = lua_gettop(L);
-  while (lua_next(L, index) != 0) {
-    int type = lua_type(L, at.key);
-    if (type != LUA_TSTRING && type != LUA_TNUMBER) return refuse(L, &at, "a key must be a string or an integer", "");
-    if (type == LUA_TSTRING ? !check_string(L, at.key, up) : !check_number(L, json, at.key, &at)) return 0;
-    if (!check_value(L, json, at.key + 1, &at, depth + 1)) return 0;
-    lua_settop(L, at.key);
-  }
-  return 1;
-}
-
-/* True, or false with a message on top of the stack. */
-static int check_value(lua_State *L, const bx_json *json, int index, const level *at, int depth) {
-  switch (lua_type(L, index)) {
-  case LUA_TTABLE:
-    return check_table(L, json, index, at, depth);
-  case LUA_TSTRING:
-    return check_string(L, index, at);
-  case LUA_TNUMBER:
-    return check_number(L, json, index, at);
-  case LUA_TBOOLEAN:
-  case LUA_TLIGHTUSERDATA: /* null, and the empty array of some versions of cjson */
-    return 1;
-  default:
-    return refuse(L, at, luaL_typename(L, index), " cannot be sent");
-  }
+  lua_pushfstring(L, "%s cannot be written exactly by the installed lua-cjson; send it as a string", text);
+  return 0;
 }
 
 int bx_json_encode(lua_State *L, const bx_json *json, int index, int name) {
-  int top = lua_gettop(L), status;
-  level root;
+  bx_value_rules rules = {check_number, NULL, 0};
+  int status;
+  rules.context = json;
   luaL_checkstack(L, 4, "JSON");
   follow_locale(L);
-  root.up = NULL;
-  root.key = name;
-  if (!check_value(L, json, index, name != 0 ? &root : NULL, 0)) {
-    lua_replace(L, top + 1);
-    lua_settop(L, top + 1);
-    return 0;
-  }
+  if (!bx_value_check(L, &rules, index, name)) return 0;
   lua_pushvalue(L, json->encode);
   lua_pushvalue(L, index);
   status = lua_pcall(L, 1, 1, 0);

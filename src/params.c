@@ -1,4 +1,4 @@
-/* From a table of parameters to the request's body: see params.h. */
+/* From a table of parameters to the request's body or query: see params.h. */
 #include "params.h"
 
 #include <math.h>
@@ -6,7 +6,10 @@
 #include <string.h>
 
 #include "names.h"
+#include "query.h"
+#include "reference.h"
 #include "text.h"
+#include "value.h"
 
 /* Whether the key on top of the stack is the name of a parameter. */
 static int is_param(lua_State *L, const bx_method *row) {
@@ -90,19 +93,30 @@ int bx_params_integer(lua_State *L, int index, long long *out) {
 /* Throws. */
 static int no_memory(lua_State *L) { return luaL_error(L, "not enough memory"); }
 
-static int append_text(lua_State *L, bx_buffer *body, const char *text, size_t length) {
-  return bx_text_quote(body, text, length) == 0 || no_memory(L);
+/* Where the parameters go: into `body` as JSON, or into a query. */
+typedef struct writer {
+  const bx_json *json;
+  bx_buffer *body;
+  bx_query *query; /* NULL: JSON */
+} writer;
+
+static int append_text(lua_State *L, const writer *w, const char *text, size_t length) {
+  if (w->query == NULL) return bx_text_quote(w->body, text, length) == 0 || no_memory(L);
+  bx_query_text(L, w->query, text, length);
+  return 1;
 }
 
 /* Each of these appends the value at `index`, or pushes what is wrong with it and answers false. */
 
-static int append_integer(lua_State *L, const bx_param *p, int index, bx_buffer *body) {
+static int append_integer(lua_State *L, const bx_param *p, int index, const writer *w) {
   long long value;
   if (!bx_params_integer(L, index, &value)) return refuse_value(L, p, index, "integer");
-  return bx_buffer_integer(body, value) == 0 || no_memory(L);
+  if (w->query == NULL) return bx_buffer_integer(w->body, value) == 0 || no_memory(L);
+  bx_query_integer(L, w->query, value);
+  return 1;
 }
 
-static int append_string(lua_State *L, const bx_param *p, int index, bx_buffer *body) {
+static int append_string(lua_State *L, const bx_param *p, int index, const writer *w) {
   int type = lua_type(L, index);
   size_t length;
   const char *text;
@@ -114,7 +128,7 @@ static int append_string(lua_State *L, const bx_param *p, int index, bx_buffer *
     char digits[32];
     if (floor(n) == n && fabs(n) <= 9007199254740992.0) {
       snprintf(digits, sizeof digits, "%.0f", n + 0.0);
-      return append_text(L, body, digits, strlen(digits));
+      return append_text(L, w, digits, strlen(digits));
     }
   }
   lua_pushvalue(L, index);
@@ -123,17 +137,21 @@ static int append_string(lua_State *L, const bx_param *p, int index, bx_buffer *
     lua_pushfstring(L, "field '%s': the string is not valid UTF-8", p->name);
     return 0;
   }
-  return append_text(L, body, text, length);
+  if (w->query != NULL && bx_reference_like(text, length)) {
+    lua_pushfstring(L, "field '%s': %s", p->name, bx_reference_refused);
+    return 0;
+  }
+  return append_text(L, w, text, length);
 }
 
-static int append_date(lua_State *L, const bx_param *p, int index, bx_buffer *body) {
+static int append_date(lua_State *L, const bx_param *p, int index, const writer *w) {
   static const char expected[] = "a date in ISO 8601, like 2024-04-03T12:50:17+02:00, or seconds since 1970";
   char written[BX_TEXT_DATE];
   size_t length;
   const char *text;
   if (lua_type(L, index) == LUA_TNUMBER) {
     if (!bx_text_date(lua_tonumber(L, index), written)) return refuse_value(L, p, index, expected);
-    return append_text(L, body, written, strlen(written));
+    return append_text(L, w, written, strlen(written));
   }
   text = lua_type(L, index) == LUA_TSTRING ? lua_tolstring(L, index, &length) : NULL;
   if (text == NULL) return refuse_value(L, p, index, expected);
@@ -141,15 +159,15 @@ static int append_date(lua_State *L, const bx_param *p, int index, bx_buffer *bo
     lua_pushfstring(L, "field '%s': %s expected, got '%s'", p->name, expected, text);
     return 0;
   }
-  return append_text(L, body, text, length);
+  return append_text(L, w, text, length);
 }
 
-static int append_choice(lua_State *L, const bx_param *p, int index, bx_buffer *body) {
+static int append_choice(lua_State *L, const bx_param *p, int index, const writer *w) {
   bx_nearest nearest = {NULL, 0};
   size_t i, length = 0;
   const char *text = lua_type(L, index) == LUA_TSTRING ? lua_tolstring(L, index, &length) : NULL;
   for (i = 0; text != NULL && p->choices[i] != NULL; i++) {
-    if (strcmp(text, p->choices[i]) == 0 && strlen(text) == length) return append_text(L, body, text, strlen(text));
+    if (strcmp(text, p->choices[i]) == 0 && strlen(text) == length) return append_text(L, w, text, strlen(text));
     bx_nearest_offer(&nearest, text, p->choices[i]);
   }
   luaL_checkstack(L, 4, "choices");
@@ -167,28 +185,38 @@ static int append_choice(lua_State *L, const bx_param *p, int index, bx_buffer *
   return 0;
 }
 
-static int append_table(lua_State *L, const bx_json *json, const bx_param *p, int index, bx_buffer *body) {
+static int append_table(lua_State *L, const bx_param *p, int index, const writer *w) {
+  static const bx_value_rules in_a_batch = {NULL, NULL, 1};
   size_t length;
   const char *text;
   if (!lua_istable(L, index)) return refuse_value(L, p, index, "table");
   lua_pushstring(L, p->name);
-  if (!bx_json_encode(L, json, index, lua_gettop(L))) return 0;
+  if (w->query != NULL) {
+    if (!bx_value_check(L, &in_a_batch, index, lua_gettop(L))) return 0;
+    bx_query_value(L, w->query, index);
+    return 1;
+  }
+  if (!bx_json_encode(L, w->json, index, lua_gettop(L))) return 0;
   text = lua_tolstring(L, -1, &length);
-  return bx_buffer_append(body, text, length) == 0 || no_memory(L);
+  return bx_buffer_append(w->body, text, length) == 0 || no_memory(L);
 }
 
-static int append_value(lua_State *L, const bx_json *json, const bx_param *p, int index, bx_buffer *body) {
+static int append_value(lua_State *L, const bx_param *p, int index, const writer *w) {
+  if (w->query != NULL && bx_reference_text(L, index) != NULL) {
+    bx_query_value(L, w->query, index);
+    return 1;
+  }
   switch (p->type) {
   case BX_INTEGER:
-    return append_integer(L, p, index, body);
+    return append_integer(L, p, index, w);
   case BX_STRING:
-    return append_string(L, p, index, body);
+    return append_string(L, p, index, w);
   case BX_DATE:
-    return append_date(L, p, index, body);
+    return append_date(L, p, index, w);
   case BX_CHOICE:
-    return append_choice(L, p, index, body);
+    return append_choice(L, p, index, w);
   default:
-    return append_table(L, json, p, index, body);
+    return append_table(L, p, index, w);
   }
 }
 
@@ -204,21 +232,30 @@ static void append_open(lua_State *L, bx_buffer *body) {
   if (bx_buffer_puts(body, "{") != 0) no_memory(L);
 }
 
-int bx_params_encode(lua_State *L, const bx_json *json, const bx_method *row, int index, bx_buffer *body) {
+/* What comes before a parameter's value. */
+static void start_param(lua_State *L, const writer *w, const bx_param *p, int first_field) {
+  if (w->query != NULL) {
+    bx_query_name(L, w->query, p->wire, (p->flags & BX_FIELD) != 0);
+    return;
+  }
+  if (first_field) append_open(L, w->body);
+  append_name(L, w->body, p->wire);
+}
+
+static int write_params(lua_State *L, const writer *w, const bx_method *row, int index) {
   int fields = 0, top = lua_gettop(L);
   unsigned place; /* what stands beside "fields", then what stands in it */
   luaL_checkstack(L, 8, "parameters");
   if (!check_names(L, row, index)) return 0;
-  if (bx_buffer_puts(body, "{") != 0) no_memory(L);
+  if (w->query == NULL && bx_buffer_puts(w->body, "{") != 0) no_memory(L);
   for (place = 0; place <= BX_FIELD; place += BX_FIELD) {
     const bx_param *p;
     for (p = row->params; p->name != NULL; p++) {
       if ((p->flags & BX_FIELD) != place) continue;
       lua_getfield(L, index, p->name);
       if (!lua_isnil(L, -1) || (p->flags & BX_REQUIRED)) {
-        if (place == BX_FIELD && fields++ == 0) append_open(L, body);
-        append_name(L, body, p->wire);
-        if (!append_value(L, json, p, top + 1, body)) return 0;
+        start_param(L, w, p, place == BX_FIELD && fields++ == 0);
+        if (!append_value(L, p, top + 1, w)) return 0;
       }
       lua_settop(L, top);
     }
@@ -227,6 +264,19 @@ int bx_params_encode(lua_State *L, const bx_json *json, const bx_method *row, in
     lua_pushfstring(L, "nothing to change: at least one field expected beside '%s'", row->params[0].name);
     return 0;
   }
-  if (bx_buffer_puts(body, fields > 0 ? "}}" : "}") != 0) no_memory(L);
+  if (w->query == NULL && bx_buffer_puts(w->body, fields > 0 ? "}}" : "}") != 0) no_memory(L);
   return 1;
+}
+
+int bx_params_encode(lua_State *L, const bx_json *json, const bx_method *row, int index, bx_buffer *body) {
+  writer w = {NULL, NULL, NULL};
+  w.json = json;
+  w.body = body;
+  return write_params(L, &w, row, index);
+}
+
+int bx_params_query(lua_State *L, const bx_method *row, int index, bx_query *query) {
+  writer w = {NULL, NULL, NULL};
+  w.query = query;
+  return write_params(L, &w, row, index);
 }

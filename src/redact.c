@@ -14,16 +14,41 @@ typedef struct {
   size_t length;
 } view;
 
+static int is_known(const bx_secrets *secrets, const char *text, size_t length) {
+  size_t i;
+  if (length == 0) return 1; /* nothing to hide */
+  for (i = 0; i < secrets->count; i++)
+    if (strlen(secrets->text[i]) == length && memcmp(secrets->text[i], text, length) == 0) return 1;
+  return 0;
+}
+
 int bx_secrets_add(bx_secrets *secrets, const char *text, size_t length) {
   char *copy;
-  if (secrets->count == sizeof secrets->text / sizeof *secrets->text) return -1;
+  if (is_known(secrets, text, length)) return 0;
+  if (secrets->count != secrets->lasting || secrets->lasting == BX_SECRETS_LASTING) return -1;
   if ((copy = bx_strndup(text, length)) == NULL) return -1;
   secrets->text[secrets->count++] = copy;
+  secrets->lasting++;
+  return 0;
+}
+
+int bx_secrets_add_token(bx_secrets *secrets, const char *text, size_t length) {
+  char *copy;
+  if (is_known(secrets, text, length)) return 0;
+  if ((copy = bx_strndup(text, length)) == NULL) return -1;
+  if (secrets->count < secrets->lasting + BX_SECRETS_TOKENS) {
+    secrets->text[secrets->count++] = copy;
+    return 0;
+  }
+  if (secrets->oldest < secrets->lasting || secrets->oldest >= secrets->count) secrets->oldest = secrets->lasting;
+  bx_free(secrets->text[secrets->oldest]);
+  secrets->text[secrets->oldest++] = copy;
   return 0;
 }
 
 void bx_secrets_free(bx_secrets *secrets) {
   while (secrets->count > 0) bx_free(secrets->text[--secrets->count]);
+  secrets->lasting = secrets->oldest = 0;
 }
 
 static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c; }

@@ -9,14 +9,24 @@
 
 #define BX_MASK "[REDACTED]"
 
-/* Secrets known letter for letter: a webhook's code, a proxy's password. All zero is the empty list. */
+enum { BX_SECRETS_LASTING = 8, BX_SECRETS_TOKENS = 16 };
+
+/* Secrets known letter for letter: a webhook's code, a proxy's password, and the tokens of late. All zero is the empty
+   list. */
 typedef struct bx_secrets {
-  char *text[8];
+  char *text[BX_SECRETS_LASTING + BX_SECRETS_TOKENS];
   size_t count;
+  size_t lasting; /* the first so many stay; behind them are tokens */
+  size_t oldest;  /* the token that makes room for the next one when the list is full */
 } bx_secrets;
 
-/* Adds a copy of a secret. 0, or -1 when memory or the list is full: then the secret must not be used. */
+/* Adds a copy of a secret, unless it is there. 0, or -1 when memory or the list is full: then the secret must not be used.
+   All that are to stay must be added before the first token. */
 int bx_secrets_add(bx_secrets *secrets, const char *text, size_t length);
+
+/* Adds a copy of a token, unless it is there. Tokens come and go: of those in a full list the oldest is forgotten.
+   0, or -1 when memory ran out. */
+int bx_secrets_add_token(bx_secrets *secrets, const char *text, size_t length);
 
 /* Frees the copies; the list is empty and usable afterwards. */
 void bx_secrets_free(bx_secrets *secrets);

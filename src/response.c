@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "catalog.h"
-#include "error.h"
 #include "mask.h"
 
 /* Where the parts of one answer are. The answer, when it is a table, is at stack index `answer`. */
@@ -12,6 +11,7 @@ typedef struct context {
   const bx_settings *settings;
   const bx_transfer *t;
   const char *method;
+  bx_shape shape;
   int answer;
 } context;
 
@@ -53,7 +53,7 @@ static void set_body(bx_fault *fault, const context *c) {
 
 /* No answer, or not all of it. */
 static int push_transport_failure(lua_State *L, const context *c) {
-  bx_fault fault = start_fault(c, bx_http_failure(&c->settings->http, c->t));
+  bx_fault fault = start_fault(c, bx_transfer_failure(&c->settings->http, c->t));
   fault.message = c->t->problem;
   fault.message_length = strlen(c->t->problem);
   if (c->t->too_large) {
@@ -88,9 +88,12 @@ static int is_redirect(long status) {
 static int push_redirect_refused(lua_State *L, const context *c) {
   bx_outcome refused = {"auth", "redirect_refused", c->t->status == 303 ? "unknown" : "no"};
   bx_fault fault = start_fault(c, refused);
-  fault.message = lua_pushfstring(L, "the portal answers with a redirect to %s, which is not followed",
+  fault.message = lua_pushfstring(L, "the %s answers with a redirect to %s, which is not followed",
+                                  c->shape == BX_TOKENS ? "token host" : "portal",
                                   c->t->redirect != NULL ? c->t->redirect : "nowhere");
   fault.message_length = strlen(fault.message);
+  fault.redirect = c->t->redirect;
+  if (fault.redirect != NULL) fault.redirect_length = strcspn(fault.redirect, "?#");
   return push_failure(L, c, &fault);
 }
 
@@ -100,28 +103,37 @@ static const char *scalar(lua_State *L, size_t *length) {
   return NULL;
 }
 
-/* v2: {error, error_description}; v3: {error: {code, message, validation}}. The value of "error" is on top. */
-static int push_api_failure(lua_State *L, const context *c) {
-  static const bx_outcome not_known_yet = {NULL, NULL, NULL};
-  bx_fault fault = start_fault(c, not_known_yet);
+void bx_response_read_error(lua_State *L, int answer, bx_fault *fault) {
   luaL_checkstack(L, 8, "error answer");
   if (lua_istable(L, -1)) {
     int v3 = lua_gettop(L);
     lua_getfield(L, v3, "validation");
-    if (lua_istable(L, -1) && lua_rawlen(L, -1) > 0) fault.validation = lua_gettop(L);
+    if (lua_istable(L, -1) && lua_rawlen(L, -1) > 0) fault->validation = lua_gettop(L);
     lua_getfield(L, v3, "message");
-    fault.message = scalar(L, &fault.message_length);
+    fault->message = scalar(L, &fault->message_length);
     lua_getfield(L, v3, "code");
   } else {
     int code = lua_gettop(L);
-    lua_getfield(L, c->answer, "error_description");
-    fault.message = scalar(L, &fault.message_length);
+    lua_getfield(L, answer, "error_description");
+    fault->message = scalar(L, &fault->message_length);
     lua_pushvalue(L, code);
   }
-  fault.code = scalar(L, &fault.code_length);
-  if (fault.code == NULL) fault.code = "";
-  fault.outcome = bx_catalog_meaning(fault.code, fault.code_length, fault.message, fault.message_length, c->t->status);
-  if (fault.validation != 0 && strcmp(fault.outcome.reason, "unknown") == 0) fault.outcome.reason = "validation_error";
+  fault->code = scalar(L, &fault->code_length);
+  if (fault->code == NULL) fault->code = "";
+  fault->outcome =
+      bx_catalog_meaning(fault->code, fault->code_length, fault->message, fault->message_length, fault->status);
+  if (fault->validation != 0 && strcmp(fault->outcome.reason, "unknown") == 0)
+    fault->outcome.reason = "validation_error";
+}
+
+/* The value of "error" is on top. */
+static int push_api_failure(lua_State *L, const context *c) {
+  static const bx_outcome not_known_yet = {NULL, NULL, NULL};
+  bx_fault fault = start_fault(c, not_known_yet);
+  bx_response_read_error(L, c->answer, &fault);
+  if (c->shape == BX_TOKENS)
+    fault.outcome =
+        bx_catalog_token_meaning(fault.code, fault.code_length, fault.message, fault.message_length, fault.status);
   return push_failure(L, c, &fault);
 }
 
@@ -130,7 +142,10 @@ static int push_success(lua_State *L, const context *c) {
   static const char *const points[BX_POINTS] = {"dns", "connect", "tls", "first_byte", "total"};
   size_t i;
   luaL_checkstack(L, 6, "answer");
-  lua_getfield(L, c->answer, "result");
+  if (c->shape == BX_TOKENS)
+    lua_pushvalue(L, c->answer);
+  else
+    lua_getfield(L, c->answer, "result");
   if (lua_isnil(L, -1)) {
     lua_pop(L, 1);
     bx_pushnull(L);
@@ -167,7 +182,7 @@ static int push_answer(lua_State *L, context *c) {
   lua_pop(L, 1);
   if (c->t->status / 100 == 2) return push_success(L, c);
   lua_getfield(L, -1, "error_description");
-  if (lua_isnil(L, -1))
+  if (lua_isnil(L, -1) && c->shape != BX_TOKENS)
     return push_protocol_failure(L, c, "bad_shape", "the answer has an error status but contains no error");
   lua_pop(L, 1);
   lua_pushliteral(L, "");
@@ -175,11 +190,12 @@ static int push_answer(lua_State *L, context *c) {
 }
 
 int bx_response_push(lua_State *L, const bx_json *json, const bx_settings *settings, const bx_transfer *t,
-                     const char *method) {
+                     const char *method, bx_shape shape) {
   context c;
   c.settings = settings;
   c.t = t;
   c.method = method;
+  c.shape = shape;
   c.answer = 0;
   if (t->out_of_memory) return luaL_error(L, "not enough memory");
   if (t->result != CURLE_OK) return push_transport_failure(L, &c);

@@ -26,17 +26,20 @@ static void collect_forgotten(lua_State *L) {
 }
 
 bx_session *bx_session_hold(bx_session *session) {
-  session->references++;
+  __atomic_add_fetch(&session->references, 1, __ATOMIC_RELAXED);
   return session;
 }
 
 void bx_session_release(bx_session *session) {
-  if (session == NULL || --session->references > 0) return;
+  if (session == NULL || __atomic_sub_fetch(&session->references, 1, __ATOMIC_ACQ_REL) > 0) return;
   __atomic_sub_fetch(&alive, 1, __ATOMIC_RELAXED);
   bx_http_close(&session->http);
+  bx_fleet_empty(&session->fleet);
   bx_settings_free(&session->settings);
   bx_free(session);
 }
+
+static void release(void *session) { bx_session_release(session); }
 
 bx_session *bx_session_check(lua_State *L, int index) {
   bx_session **place = luaL_checkudata(L, index, METATABLE);
@@ -53,8 +56,9 @@ static int session_gc(lua_State *L) {
 
 int bx_session_close(lua_State *L) {
   bx_session *session = bx_session_check(L, 1);
-  session->closed = 1;
+  session->closed = session->fleet.closed = 1;
   bx_http_close(&session->http);
+  bx_fleet_empty(&session->fleet);
   return 0;
 }
 
@@ -63,6 +67,36 @@ int bx_session_place(lua_State *L) {
   if (session->closed) return 0;
   lua_pushstring(L, session->settings.place);
   return 1;
+}
+
+/* true; or nil and the problem. */
+static int push_outcome(lua_State *L, const char *problem) {
+  if (problem == bx_settings_no_memory) return luaL_error(L, "%s", problem);
+  if (problem != NULL) {
+    lua_pushnil(L);
+    lua_pushstring(L, problem);
+    return 2;
+  }
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+int bx_session_set_token(lua_State *L) {
+  bx_session *session = bx_session_check(L, 1);
+  size_t length, refresh_length;
+  const char *access = luaL_checklstring(L, 2, &length);
+  const char *refresh = luaL_optlstring(L, 3, NULL, &refresh_length);
+  luaL_argcheck(L, session->settings.oauth, 1, "this client has a webhook");
+  if (refresh != NULL && bx_secrets_add_token(&session->settings.secrets, refresh, refresh_length) != 0)
+    return push_outcome(L, bx_settings_no_memory);
+  return push_outcome(L, bx_settings_token(&session->settings, access, length));
+}
+
+int bx_session_move(lua_State *L) {
+  bx_session *session = bx_session_check(L, 1);
+  size_t length;
+  const char *address = luaL_checklstring(L, 2, &length);
+  return push_outcome(L, bx_settings_move(&session->settings, address, length));
 }
 
 static int session_tostring(lua_State *L) {
@@ -90,12 +124,11 @@ void bx_session_open(lua_State *L, const luaL_Reg *methods, int upvalues) {
 /* ---- the options ----
    Each taker finds a value of the right type on top of the stack. It answers NULL, or what was expected. */
 
-enum { BIGGEST_SECONDS = 1000000 };
+enum { BIGGEST_SECONDS = 1000000, MOST_CONNECTIONS = 10000 };
 
 typedef struct taken {
   bx_settings *settings;
   double deadline;
-  int retry;
   int insecure_http;
 } taken;
 
@@ -134,6 +167,13 @@ static const char *take_max_response(lua_State *L, taken *t) {
   lua_Number n = lua_tonumber(L, -1);
   if (!(n >= 1 && n <= (lua_Number)(SIZE_MAX / 8))) return "a positive number of bytes expected";
   t->settings->http.max_response = (size_t)n;
+  return NULL;
+}
+
+static const char *take_max_connections(lua_State *L, taken *t) {
+  lua_Number n = lua_tonumber(L, -1);
+  if (!(n >= 1 && n <= MOST_CONNECTIONS) || n != (lua_Number)(unsigned)n) return "an integer from 1 to 10000 expected";
+  t->settings->http.max_connections = (unsigned)n;
   return NULL;
 }
 
@@ -184,26 +224,68 @@ static const char *take_headers(lua_State *L, taken *t) {
 
 static const char *take_insecure_http(lua_State *L, taken *t) { return take_boolean(L, &t->insecure_http); }
 
-static const char *take_retry(lua_State *L, taken *t) { return take_boolean(L, &t->retry); }
+/* Lua's business: policy.lua checks and keeps these. */
+static const char *leave(lua_State *L, taken *t) {
+  (void)L;
+  (void)t;
+  return NULL;
+}
 
 static const char *take_webhook(lua_State *L, taken *t) {
   size_t length;
   const char *text = lua_tolstring(L, -1, &length);
+  lua_getfield(L, 1, "oauth");
+  if (!lua_isnil(L, -1)) return "either a webhook or oauth expected, not both";
   return bx_settings_webhook(t->settings, text, length, t->insecure_http);
 }
 
-/* In the order in which they are taken: the webhook after insecure_http, which it needs. */
+/* A field of the option `oauth` that is a string, or NULL; it is pushed either way. */
+static const char *oauth_field(lua_State *L, int table, const char *name, size_t *length) {
+  lua_getfield(L, table, name);
+  return lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, length) : NULL;
+}
+
+/* { endpoint =, client_secret =, access_token =, refresh_token = }: what C needs of it; bitrix.oauth looks at the rest.
+   The secret before the tokens: it stays. */
+static const char *take_oauth(lua_State *L, taken *t) {
+  int table = lua_gettop(L);
+  bx_settings *settings = t->settings;
+  const char *text, *problem;
+  size_t length;
+  if ((text = oauth_field(L, table, "endpoint", &length)) == NULL) return "field 'endpoint': string expected";
+  if ((problem = bx_settings_endpoint(settings, text, length, t->insecure_http)) != NULL) return problem;
+  if ((text = oauth_field(L, table, "client_secret", &length)) != NULL &&
+      bx_secrets_add(&settings->secrets, text, length) != 0)
+    return bx_settings_no_memory;
+  if ((text = oauth_field(L, table, "refresh_token", &length)) != NULL &&
+      bx_secrets_add_token(&settings->secrets, text, length) != 0)
+    return bx_settings_no_memory;
+  if ((text = oauth_field(L, table, "access_token", &length)) != NULL) return bx_settings_token(settings, text, length);
+  return NULL;
+}
+
+/* In the order in which they are taken: the addresses after insecure_http, which they need. */
 static const struct option {
   const char *name;
   int type;
   const char *(*take)(lua_State *L, taken *t);
 } options[] = {
-    {"timeout", LUA_TNUMBER, take_timeout},   {"connect_timeout", LUA_TNUMBER, take_connect_timeout},
-    {"deadline", LUA_TNUMBER, take_deadline}, {"max_response", LUA_TNUMBER, take_max_response},
-    {"ca_file", LUA_TSTRING, take_ca_file},   {"verify", LUA_TBOOLEAN, take_verify},
-    {"proxy", LUA_TSTRING, take_proxy},       {"user_agent", LUA_TSTRING, take_user_agent},
-    {"headers", LUA_TTABLE, take_headers},    {"insecure_http", LUA_TBOOLEAN, take_insecure_http},
-    {"retry", LUA_TBOOLEAN, take_retry},      {"webhook", LUA_TSTRING, take_webhook},
+    {"timeout", LUA_TNUMBER, take_timeout},
+    {"connect_timeout", LUA_TNUMBER, take_connect_timeout},
+    {"deadline", LUA_TNUMBER, take_deadline},
+    {"max_response", LUA_TNUMBER, take_max_response},
+    {"max_connections", LUA_TNUMBER, take_max_connections},
+    {"ca_file", LUA_TSTRING, take_ca_file},
+    {"verify", LUA_TBOOLEAN, take_verify},
+    {"proxy", LUA_TSTRING, take_proxy},
+    {"user_agent", LUA_TSTRING, take_user_agent},
+    {"headers", LUA_TTABLE, take_headers},
+    {"insecure_http", LUA_TBOOLEAN, take_insecure_http},
+    {"retry", LUA_TNONE, leave},
+    {"limit", LUA_TNONE, leave},
+    {"on_event", LUA_TFUNCTION, leave},
+    {"webhook", LUA_TSTRING, take_webhook},
+    {"oauth", LUA_TTABLE, take_oauth},
 };
 
 enum { OPTIONS = sizeof options / sizeof *options };
@@ -212,7 +294,7 @@ enum { OPTIONS = sizeof options / sizeof *options };
 static const char *take_option(lua_State *L, const struct option *option, taken *t) {
   const char *expected;
   int type = lua_type(L, -1);
-  if (type != option->type && !(option->take == take_proxy && type == LUA_TBOOLEAN))
+  if (type != option->type && option->type != LUA_TNONE && !(option->take == take_proxy && type == LUA_TBOOLEAN))
     return lua_pushfstring(L, "option '%s': %s expected, got %s", option->name, lua_typename(L, option->type),
                            lua_typename(L, type));
   if ((expected = option->take(L, t)) == NULL) return NULL;
@@ -266,10 +348,12 @@ int bx_session_new(lua_State *L) {
   memset(session, 0, sizeof *session);
   __atomic_add_fetch(&alive, 1, __ATOMIC_RELAXED);
   *place = bx_session_hold(session);
+  session->fleet.settings = &session->settings.http;
+  session->fleet.owner = session;
+  session->fleet.release = release;
   if (bx_settings_init(&session->settings) != 0) return luaL_error(L, bx_settings_no_memory);
   t.settings = &session->settings;
   t.deadline = 180;
-  t.retry = 1;
   t.insecure_http = 0;
   for (i = 0; i < OPTIONS; i++) {
     lua_getfield(L, 1, options[i].name);
@@ -285,10 +369,6 @@ int bx_session_new(lua_State *L) {
     lua_pushliteral(L, "no webhook: give the option 'webhook' or set BITRIX24_WEBHOOK_URL");
     return 2;
   }
-  lua_createtable(L, 0, 2);
   lua_pushnumber(L, t.deadline);
-  lua_setfield(L, -2, "deadline");
-  lua_pushboolean(L, t.retry);
-  lua_setfield(L, -2, "retry");
   return 2;
 }

@@ -12,10 +12,10 @@ const char bx_settings_no_memory[] = "not enough memory";
 static const char a_webhook[] = "the address of an inbound webhook expected, like "
                                 "https://acme.bitrix24.com/rest/<user>/<code>/, without a method's name";
 
-static int add_header(bx_settings *settings, const char *line) {
-  struct curl_slist *longer = curl_slist_append(settings->http.headers, line);
+static int add_line(struct curl_slist **headers, const char *line) {
+  struct curl_slist *longer = curl_slist_append(*headers, line);
   if (longer == NULL) return -1;
-  settings->http.headers = longer;
+  *headers = longer;
   return 0;
 }
 
@@ -28,9 +28,10 @@ int bx_settings_init(bx_settings *settings) {
   settings->http.timeout = 70;
   settings->http.connect_timeout = 5;
   settings->http.max_response = (size_t)64 << 20;
+  settings->http.max_connections = 256;
   settings->http.verify = 1;
   for (i = 0; i < sizeof lines / sizeof *lines; i++)
-    if (add_header(settings, lines[i]) != 0) return -1;
+    if (add_line(&settings->http.headers, lines[i]) != 0) return -1;
   settings->http.user_agent = bx_strndup(agent, sizeof agent - 1);
   return settings->http.user_agent != NULL ? 0 : -1;
 }
@@ -64,13 +65,42 @@ static const char *find_code(const char *path, size_t *length) {
   return *p == '\0' || strcmp(p, "/") == 0 ? code : NULL;
 }
 
-/* What of the parsed address a webhook may have; sets `place`, adds the code to the secrets. */
-static const char *take_webhook(bx_settings *settings, CURLU *url, int insecure_http) {
+/* The path of an OAuth endpoint ends in "/rest/", or "/rest/api/". */
+static const char *find_rest(const char *path, size_t *length) {
+  static const char *const ends[] = {"/rest/", "/rest/api/"};
+  size_t i, n = strlen(path);
+  for (i = 0; i < sizeof ends / sizeof *ends; i++) {
+    *length = strlen(ends[i]);
+    if (n >= *length && strcmp(path + n - *length, ends[i]) == 0) return path + n - *length;
+  }
+  return NULL;
+}
+
+/* Any path will do. */
+static const char *find_any(const char *path, size_t *length) {
+  *length = strlen(path);
+  return path;
+}
+
+/* A kind of address that the client is given. */
+typedef struct kind {
+  const char *expected;
+  const char *(*find)(const char *path, size_t *length); /* the part of a path that makes it this kind, or NULL */
+  int is_secret;                                         /* that part is one */
+} kind;
+
+static const kind webhook_kind = {a_webhook, find_code, 1};
+static const kind endpoint_kind = {"the portal's REST address expected, like https://acme.bitrix24.com/rest/",
+                                   find_rest, 0};
+static const kind form_kind = {"an address expected, like https://oauth.bitrix.info/oauth/token/", find_any, 0};
+
+/* Looks at the parsed address: NULL, or what is wrong. Appends to `place` what may be shown of it. With `settings` adds the
+   secret that is in the path to theirs, and keeps plain http from leaving the machine. */
+static const char *take_address(bx_settings *settings, CURLU *url, const kind *k, int insecure_http, bx_buffer *place) {
   static const CURLUPart refused[] = {CURLUPART_USER, CURLUPART_QUERY, CURLUPART_FRAGMENT};
   char *scheme = NULL, *host = NULL, *port = NULL, *path = NULL, *extra = NULL;
-  const char *problem = a_webhook, *code;
+  const char *problem = k->expected, *found;
   size_t length = 0, i;
-  bx_buffer place = {NULL, 0, 0};
   for (i = 0; i < sizeof refused / sizeof *refused && extra == NULL; i++)
     if (curl_url_get(url, refused[i], &extra, 0) == CURLUE_OUT_OF_MEMORY) problem = bx_settings_no_memory;
   if (extra != NULL || problem == bx_settings_no_memory) goto out;
@@ -80,20 +110,19 @@ static const char *take_webhook(bx_settings *settings, CURLU *url, int insecure_
       curl_url_get(url, CURLUPART_PATH, &path, 0) != CURLUE_OK)
     goto out;
   if (curl_url_get(url, CURLUPART_PORT, &port, 0) == CURLUE_OUT_OF_MEMORY) goto out;
-  problem = a_webhook;
+  problem = k->expected;
   if (strcmp(scheme, "https") != 0 && strcmp(scheme, "http") != 0) goto out;
-  if ((code = find_code(path, &length)) == NULL) goto out;
+  if ((found = k->find(path, &length)) == NULL) goto out;
   problem = "https expected; plain http is for this machine's own addresses, or with insecure_http = true";
   if (strcmp(scheme, "http") == 0 && !insecure_http && !is_loopback(host)) goto out;
   problem = bx_settings_no_memory;
-  if (bx_secrets_add(&settings->secrets, code, length) != 0) goto out;
-  if (bx_buffer_puts(&place, scheme) != 0 || bx_buffer_puts(&place, "://") != 0 || bx_buffer_puts(&place, host) != 0)
+  if (settings != NULL && k->is_secret && bx_secrets_add(&settings->secrets, found, length) != 0) goto out;
+  if (bx_buffer_puts(place, scheme) != 0 || bx_buffer_puts(place, "://") != 0 || bx_buffer_puts(place, host) != 0)
     goto out;
-  if (port != NULL && (bx_buffer_puts(&place, ":") != 0 || bx_buffer_puts(&place, port) != 0)) goto out;
-  set_text(&settings->place, bx_strndup(place.data, place.length));
-  if (settings->place == NULL) goto out;
+  if (port != NULL && (bx_buffer_puts(place, ":") != 0 || bx_buffer_puts(place, port) != 0)) goto out;
+  if (bx_buffer_append(place, "", 1) != 0) goto out;
   /* In the clear only within this machine: not to a proxy of the environment either. */
-  if (strcmp(scheme, "http") == 0 && !insecure_http && settings->http.proxy == NULL) {
+  if (settings != NULL && strcmp(scheme, "http") == 0 && !insecure_http && settings->http.proxy == NULL) {
     settings->http.proxy = bx_strndup("", 0);
     if (settings->http.proxy == NULL) goto out;
   }
@@ -104,29 +133,94 @@ out:
   curl_free(port);
   curl_free(path);
   curl_free(extra);
-  bx_buffer_free(&place);
   return problem;
 }
 
-const char *bx_settings_webhook(bx_settings *settings, const char *text, size_t length, int insecure_http) {
-  bx_buffer base = {NULL, 0, 0};
+/* Reads an address of the kind into `base`, with a slash at its end, and `place`, both with a NUL behind them. */
+static const char *read_address(bx_settings *settings, const char *text, size_t length, const kind *k,
+                                int insecure_http, bx_buffer *base, bx_buffer *place) {
   const char *problem = bx_settings_no_memory;
   CURLU *url;
   CURLUcode parsed;
   while (length > 0 && memchr(" \t\r\n", *text, 4) != NULL) text++, length--;
   while (length > 0 && memchr(" \t\r\n", text[length - 1], 4) != NULL) length--;
-  if (!bx_settings_printable(text, length) || memchr(text, ' ', length) != NULL) return a_webhook;
-  if (bx_buffer_append(&base, text, length) != 0 || (text[length - 1] != '/' && bx_buffer_puts(&base, "/") != 0) ||
-      bx_buffer_append(&base, "", 1) != 0) {
-    bx_buffer_free(&base);
+  if (!bx_settings_printable(text, length) || memchr(text, ' ', length) != NULL) return k->expected;
+  if (bx_buffer_append(base, text, length) != 0 || (text[length - 1] != '/' && bx_buffer_puts(base, "/") != 0) ||
+      bx_buffer_append(base, "", 1) != 0)
     return problem;
-  }
-  set_text(&settings->base, base.data);
   if ((url = curl_url()) == NULL) return problem;
-  parsed = curl_url_set(url, CURLUPART_URL, settings->base, 0);
+  parsed = curl_url_set(url, CURLUPART_URL, base->data, 0);
   if (parsed != CURLUE_OUT_OF_MEMORY)
-    problem = parsed == CURLUE_OK ? take_webhook(settings, url, insecure_http) : a_webhook;
+    problem = parsed == CURLUE_OK ? take_address(settings, url, k, insecure_http, place) : k->expected;
   curl_url_cleanup(url);
+  return problem;
+}
+
+static const char *set_address(bx_settings *settings, const char *text, size_t length, const kind *k,
+                               int insecure_http) {
+  bx_buffer base = {NULL, 0, 0}, place = {NULL, 0, 0};
+  const char *problem = read_address(settings, text, length, k, insecure_http, &base, &place);
+  if (problem == NULL) {
+    set_text(&settings->base, base.data);
+    set_text(&settings->place, place.data);
+  } else {
+    bx_buffer_free(&base);
+    bx_buffer_free(&place);
+  }
+  return problem;
+}
+
+const char *bx_settings_webhook(bx_settings *settings, const char *text, size_t length, int insecure_http) {
+  return set_address(settings, text, length, &webhook_kind, insecure_http);
+}
+
+const char *bx_settings_endpoint(bx_settings *settings, const char *text, size_t length, int insecure_http) {
+  const char *problem = set_address(settings, text, length, &endpoint_kind, insecure_http);
+  if (problem == NULL) settings->oauth = 1;
+  return problem;
+}
+
+/* Where the path begins in "https://host/path"; the end where there is none. */
+static size_t path_at(const char *text, size_t length) {
+  size_t i = 0, slashes = 0;
+  while (i < length && !(text[i] == '/' && ++slashes == 3)) i++;
+  return i;
+}
+
+const char *bx_settings_move(bx_settings *settings, const char *text, size_t length) {
+  const char *own = settings->base + path_at(settings->base, strlen(settings->base)), *problem;
+  size_t origin = path_at(text, length);
+  bx_buffer whole = {NULL, 0, 0};
+  int has_path = settings->oauth && length - origin > 1;
+  if (bx_buffer_append(&whole, text, has_path ? length : origin) != 0 ||
+      (!has_path && bx_buffer_puts(&whole, own) != 0)) {
+    bx_buffer_free(&whole);
+    return bx_settings_no_memory;
+  }
+  problem = set_address(settings, whole.data, whole.length, settings->oauth ? &endpoint_kind : &webhook_kind,
+                        /* insecure_http */ 0);
+  bx_buffer_free(&whole);
+  return problem;
+}
+
+const char *bx_settings_token(bx_settings *settings, const char *text, size_t length) {
+  char *copy;
+  size_t i;
+  /* So that it stands in JSON as it is. */
+  for (i = 0; i < length; i++)
+    if (text[i] <= ' ' || text[i] > '~' || text[i] == '"' || text[i] == '\\') return "an access token expected";
+  if (length == 0 || length > LONGEST_VALUE) return "an access token expected";
+  if (bx_secrets_add_token(&settings->secrets, text, length) != 0 || (copy = bx_strndup(text, length)) == NULL)
+    return bx_settings_no_memory;
+  set_text(&settings->token, copy);
+  return NULL;
+}
+
+const char *bx_settings_check_form(const char *text, size_t length) {
+  bx_buffer base = {NULL, 0, 0}, place = {NULL, 0, 0};
+  const char *problem = read_address(NULL, text, length, &form_kind, 0, &base, &place);
+  bx_buffer_free(&base);
+  bx_buffer_free(&place);
   return problem;
 }
 
@@ -177,10 +271,11 @@ const char *bx_settings_proxy(bx_settings *settings, const char *text, size_t le
   return problem;
 }
 
-const char *bx_settings_header(bx_settings *settings, const char *name, size_t name_length, const char *value,
-                               size_t value_length) {
-  static const char *const ours[] = {"Content-Type", "Content-Length",  "Transfer-Encoding", "Expect",    "Host",
-                                     "Accept",       "Accept-Encoding", "Connection",        "User-Agent"};
+static const char *add_header(struct curl_slist **headers, const char *name, size_t name_length, const char *value,
+                              size_t value_length) {
+  static const char *const ours[] = {"Content-Type", "Content-Length", "Transfer-Encoding", "Expect",
+                                     "Host",         "Accept",         "Accept-Encoding",   "Connection",
+                                     "X-Request-ID", "User-Agent"};
   static const char token[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`|~";
   bx_buffer line = {NULL, 0, 0};
   int added = -1;
@@ -194,9 +289,23 @@ const char *bx_settings_header(bx_settings *settings, const char *name, size_t n
                                                  : "a header that the client does not set itself expected";
   if (bx_buffer_append(&line, name, name_length) == 0 && bx_buffer_puts(&line, ": ") == 0 &&
       bx_buffer_append(&line, value, value_length) == 0 && bx_buffer_append(&line, "", 1) == 0)
-    added = add_header(settings, line.data);
+    added = add_line(headers, line.data);
   bx_buffer_free(&line);
   return added == 0 ? NULL : bx_settings_no_memory;
+}
+
+const char *bx_settings_header(bx_settings *settings, const char *name, size_t name_length, const char *value,
+                               size_t value_length) {
+  return add_header(&settings->http.headers, name, name_length, value, value_length);
+}
+
+const char *bx_settings_add_header(const bx_settings *settings, struct curl_slist **headers, const char *name,
+                                   size_t name_length, const char *value, size_t value_length) {
+  const struct curl_slist *line;
+  if (*headers == NULL)
+    for (line = settings->http.headers; line != NULL; line = line->next)
+      if (add_line(headers, line->data) != 0) return bx_settings_no_memory;
+  return add_header(headers, name, name_length, value, value_length);
 }
 
 int bx_settings_printable(const char *text, size_t length) {
@@ -214,5 +323,6 @@ void bx_settings_free(bx_settings *settings) {
   set_text(&settings->http.proxy, NULL);
   set_text(&settings->base, NULL);
   set_text(&settings->place, NULL);
+  set_text(&settings->token, NULL);
   bx_secrets_free(&settings->secrets);
 }

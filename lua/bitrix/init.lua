@@ -28,8 +28,14 @@ end)
 -- - `user_agent` (string, "bitrix-lua/VERSION")
 -- - `headers` (table name → value) sent with each request
 -- - `insecure_http` (boolean, false) true permits plain HTTP to other machines; this one's loopback may always
--- - `retry` (boolean, true) false: a call is never repeated
--- @treturn table the client: `client.scrum.…`, `client:call`, `client:close`
+-- - `retry` (table { attempts = 5, base = 0.5, cap = 30 }: how often at most, and the seconds of backoff; or false: a call is
+--   never repeated)
+-- - `limit` (table { burst = 50, rate = 2 }; "standard", "enterprise": 250 and 5; or false: no waiting. See doc/limits.md)
+-- - `on_event` (function(event)) told of each attempt, retry and call: `type` ("attempt", "retry", "call"), `method`,
+--   `request_id`, `status`, `kind`, `reason`, `executed`, `attempt` or `attempts`, `seconds`, `waited`, `wait`; it must not wait
+-- - `max_connections` (integer, 256) of this client at once, where calls go side by side
+-- - `oauth` (table) instead of `webhook`, see doc/oauth.md
+-- @treturn table the client: `client.scrum.…`, `client:call`, `batch`, `list`, `bulk`, `map`, `stats`, `fd`, `pump`, `close`
 -- @raise a string that names the option
 
 --- Makes the default client, which `bitrix.scrum.…` and `bitrix.call` use, anew with these options.
@@ -42,10 +48,12 @@ end)
 -- @function call
 -- @tparam string method as in the reference, "user.current"
 -- @tparam[opt] table params as in the reference; nested tables, `bitrix.null` for null
+-- @tparam[opt] table options `idempotent`, `idempotency_key`, `deadline`: as for `client:call`
 -- @return the answer's `result`: integers as integers, null in a list and a result that is null or missing as
 -- `bitrix.null`, null in an object as an absent field
 -- @treturn table info: `status` (integer), `time` (the portal's own table), `total`, `next` (lists),
--- `attempts` (list of { status, code, seconds, waited }), `timings` (seconds from the start of the attempt until
+-- `attempts` (list of { status, code, seconds, waited }), `request_id` (sent as X-Request-ID), `settled` (true: the answer was lost,
+-- and the outcome was read back), `timings` (seconds from the start of the attempt until
 -- `dns`, `connect`, `tls`, `first_byte`, `total`; the first three are 0 on a kept connection)
 -- @raise an error object, see `is_error`; a string when an argument is wrong
 
@@ -62,6 +70,36 @@ end)
 -- @function redact
 -- @param value a string or a table; other values come back as they are
 -- @return the copy
+
+--- Runs functions side by side, waits until all have ended, and returns the first result of each in their order.
+-- Inside, calls are made as ever; each lets the others go on while it waits. Under nginx they are light threads.
+-- @function parallel
+-- @tparam function ... any number of them
+-- @return one value for each function
+-- @raise what the first of them (in their order) raised, after all have ended
+
+--- The same, with all outcomes.
+-- @function parallel_settled
+-- @tparam function ... any number of them
+-- @treturn table in the order of the functions: `{ ok = true, n = count, ... }` with what it returned, or
+-- `{ ok = false, error = e }`
+
+--- Runs a function for each item of a list, some at once.
+-- @function map
+-- @tparam table items a list
+-- @tparam function f f(item, index)
+-- @tparam[opt] table options `concurrency` (integer, 10)
+-- @treturn table the first result of each, in the order of the items; `bitrix.null` where it was nil
+-- @raise as `parallel`
+
+--- Starts a function that another event loop drives by `client:fd` and `client:pump`. It begins at the next `pump`.
+-- @function spawn
+-- @tparam function f
+-- @treturn table the task: `done` (boolean), and then as an outcome of `parallel_settled`
+
+--- What the default client has done so far. See `client:stats`.
+-- @function stats
+-- @treturn table
 
 --- The null of JSON, the same value as `cjson.null`.
 -- @field null

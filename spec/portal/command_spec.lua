@@ -64,6 +64,18 @@ describe("bitrix-portal", function()
     assert.matches('^{"result":', lines[4])
     assert.is_nil(lines[5])
   end)
+  it("takes limits, and an application whose tokens work", function()
+    local lines = lines_of(with_program("--limit 2:1 --tasks 120 --client-id app --client-secret shh --app --quiet", [[
+      { read -r _; read -r id secret access refresh; } <"$out"
+      host="${webhook%%/rest*}"
+      curl -s -d "auth=$access" "$host/rest/tasks.task.list" | grep -o '"total":[0-9]*' >>"$out"
+      curl -s -d "grant_type=refresh_token&client_id=$id&client_secret=$secret&refresh_token=$refresh" \
+        "$host/oauth/token/" | grep -o '"expires_in":[0-9]*' >>"$out"
+      for i in 1 2 3 4 5 6 7 8 9; do curl -s "${webhook}profile"; done | grep -o QUERY_LIMIT_EXCEEDED | head -n 1 >>"$out"
+    ]]))
+    assert.matches("^app shh %w+ %w+$", lines[2])
+    assert.same({ '"total":120', '"expires_in":3600', "QUERY_LIMIT_EXCEEDED" }, { lines[3], lines[4], lines[5] })
+  end)
   it("takes a port and a user", function()
     local port = require("bitrix.portal.port").free(1)[1]
     local lines = lines_of(with_program(("--port %d --user 6 --secret s"):format(port), ""))
@@ -129,7 +141,8 @@ describe("bitrix-portal", function()
     assert.matches("Example:", text)
   end)
   it("refuses what it does not know, with a message and no traceback", function()
-    for _, arguments in ipairs { "--nonsense", "--port x", "--port 70000", "--secret a/b", "--user 0" } do
+    for _, arguments in ipairs { "--nonsense", "--port x", "--port 70000", "--secret a/b", "--user 0",
+      "--limit much", "--operating x", "--host a/b" } do
       local text, code = support.run("timeout 10 " .. program .. " " .. arguments)
       assert.not_equal(0, code)
       assert.not_equal(124, code)

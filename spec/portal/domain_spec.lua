@@ -64,4 +64,51 @@ describe("the domain", function()
     seed.users[1].id = 2
     assert.equal(1, other:get("users", 1).id)
   end)
+
+  local function ids_of(list)
+    local ids = {}
+    for i, row in ipairs(list) do
+      ids[i] = row.id
+    end
+    return ids
+  end
+
+  local function from(source, id)
+    local list = {}
+    for row in source:from(id) do
+      list[#list + 1] = row
+    end
+    return ids_of(list)
+  end
+
+  it("keeps rows in order, whatever comes and goes", function()
+    for _, id in ipairs { 50, 10, 30, 20, 40, 60 } do
+      state:put("tasks", { id = id, groupId = 0 })
+    end
+    state:remove("tasks", 30)
+    state:remove("tasks", 31)
+    state:put("tasks", { id = 20, groupId = 125 })
+    assert.same({ 10, 20, 40, 50, 60 }, ids_of(state:find("tasks")))
+    local source = state:source("tasks", function(row) return row.id ~= 50 end)
+    assert.same({ 10, 20, 40, 60 }, from(source, 0))
+    assert.same({ 20, 40, 60 }, from(source, 11))
+    assert.same({ 20, 40, 60 }, from(source, 20))
+    assert.same({}, from(source, 61))
+    assert.same({}, from(state:source("epics", function() return true end), 0))
+  end)
+  it("shows a user what is open at this moment", function()
+    state:put("epics", { id = 5, groupId = 128 })
+    state:put("epics", { id = 6, groupId = 125 })
+    assert.same({ 6 }, ids_of(state:open("epics", 1):all()))
+    assert.same({ 5, 6 }, ids_of(state:open("epics", 6):all()))
+    assert.same({ 6 }, from(state:open("epics", 1), 0))
+    assert.equal(state:open("epics", 1):all(), state:open("epics", 1):all())
+    state:change("groups", state:get("groups", 128), { members = { 1 } })
+    assert.same({ 5, 6 }, ids_of(state:open("epics", 1):all()))
+    assert.same({ 6 }, ids_of(state:open("epics", 6):all()))
+    state:put("tasks", { id = 5, groupId = 0 })
+    assert.same({ 5 }, ids_of(state:open_tasks(1):all()))
+    state:remove("tasks", 5)
+    assert.same({}, ids_of(state:open_tasks(1):all()))
+  end)
 end)

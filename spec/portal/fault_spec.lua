@@ -19,6 +19,7 @@ describe("a rule", function()
     assert.is_true(fault.check { body_size = 60000000 })
     assert.is_true(fault.check { depth = 100000 })
     assert.is_true(fault.check { body = { error = 0 } })
+    assert.is_true(fault.check { error = "expired_token", method = "profile" })
   end)
   it("is refused for an unknown field, by its name", function()
     refused({ stauts = 500 }, "unknown rule field 'stauts'")
@@ -66,6 +67,19 @@ describe("the queue", function()
     assert.same({ 500, 500, 500, 501 }, got)
     assert.is_nil(queue:take())
   end)
+  it("gives a rule for a method to that method only, however it is spelled", function()
+    local queue = fault.queue()
+    queue:push { status = 500, method = "Some.Method" }
+    queue:push { status = 501, method = "other", times = 2 }
+    queue:push { status = 502 }
+    assert.equal(501, queue:take("other.json").status)
+    assert.equal(502, queue:take(nil).status)
+    assert.is_nil(queue:take(nil))
+    assert.is_nil(queue:take("third"))
+    assert.equal(500, queue:take("some.method").status)
+    assert.is_nil(queue:take("some.method"))
+    assert.equal(501, queue:take("other").status)
+  end)
   it("forgets all, also in the middle of a repeated rule", function()
     local queue = fault.queue()
     queue:push { status = 500, times = 3 }
@@ -81,7 +95,7 @@ end)
 describe("the method", function()
   it("is not run under a rule that brings its own answer", function()
     for _, rule in ipairs { { status = 500 }, { body = "" }, { reset = true }, { close = true }, { redirect = "x" },
-      { body_size = 13 }, { depth = 1 } } do
+      { error = "X" }, { body_size = 13 }, { depth = 1 } } do
       assert.is_false(fault.runs(rule))
     end
   end)
@@ -138,6 +152,15 @@ describe("the plan", function()
     local plan = fault.plan { redirect = "https://new.example/rest/" }
     assert.equal(302, plan.status)
     assert.same({ "Location", "https://new.example/rest/" }, plan.headers[2])
+  end)
+  it("has the usual status of an error", function()
+    for code, status in pairs { QUERY_LIMIT_EXCEEDED = 503, OPERATION_TIME_LIMIT = 429, expired_token = 401,
+      wrong_client = 200, PAYMENT_REQUIRED = 402, anything = 400 } do
+      assert.equal(status, fault.plan(fault.prepared { error = code }).status)
+    end
+    assert.equal(410, fault.plan(fault.prepared { error = "PORTAL_DELETED" }).status)
+    local plan = fault.plan(fault.prepared { error = "PORTAL_DELETED", status = 500 })
+    assert.same({ 500, true }, { plan.status, body_of(plan):find('^{"error":"PORTAL_DELETED"') ~= nil })
   end)
   it("says text/html for a page and JSON otherwise", function()
     assert.matches("^text/html", fault.plan({ body = "<html>" }).headers[1][2])

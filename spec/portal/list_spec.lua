@@ -115,3 +115,57 @@ describe("pages", function()
     assert.same({ 20, 101, "no next", "no total" }, page("-1", { [">ID"] = 100 }))
   end)
 end)
+
+describe("rows that are read one by one", function()
+  local read
+
+  -- As Domain:source, but counting.
+  local function source(count)
+    return {
+      from = function(_, id)
+        local i = math.max(math.ceil(id), 1) - 1
+        return function()
+          i = i + 1
+          read = read + 1
+          return i <= count and { id = i, groupId = i % 2, name = "x" } or nil
+        end
+      end,
+    }
+  end
+
+  local function page(params, count)
+    read = 0
+    local found, more = list.page(source(count or 100000), params, COLUMNS, view)
+    return { #found, found[1] and found[1].id, read, more.total or "no total" }
+  end
+
+  it("are read as far as the page goes when nobody counts", function()
+    assert.same({ 50, 1, 50, "no total" }, page { start = -1 })
+    assert.same({ 50, 50001, 51, "no total" }, page { start = -1, filter = { [">ID"] = "50000" }, order = { ID = "ASC" } })
+    assert.same({ 50, 50000, 50, "no total" }, page { start = -1, filter = { [">=id"] = 50000 } })
+    assert.same({ 50, 50002, 101, "no total" }, page { start = -1, filter = { [">ID"] = 50000, GROUP_ID = 0 } })
+    assert.same({ 1, 700, 2, "no total" }, page { start = -1, filter = { ID = 700 } })
+    assert.same({ 9, 701, 12, "no total" }, page { start = -1, filter = { [">ID"] = 700, ["<ID"] = 710 } })
+    assert.same({ 5, 99996, 7, "no total" }, page { start = -1, filter = { [">ID"] = 99995 } })
+  end)
+  it("are all read otherwise", function()
+    assert.same({ 50, 1, 1001, 1000 }, page({}, 1000))
+    assert.same({ 50, 1000, 1001, "no total" }, page({ start = -1, order = { ID = "DESC" } }, 1000))
+    assert.same({ 50, 2, 1001, "no total" }, page({ start = -1, order = { GROUP_ID = "ASC" } }, 1000))
+    assert.same({ 1, 5, 2, 1 }, page({ filter = { ID = 5 } }, 1000))
+  end)
+  it("are not disturbed by an order", function()
+    local kept = { { id = 1, name = "a" }, { id = 2, name = "b" } }
+    local whole = { all = function() return kept end, from = function()
+      local i = 0
+      return function()
+        i = i + 1
+        return kept[i]
+      end
+    end }
+    assert.equal(2, list.page(whole, { order = { ID = "DESC" } }, COLUMNS, view)[1].id)
+    assert.equal(2, list.page(whole, { order = { NAME = "DESC" } }, COLUMNS, view)[1].id)
+    assert.same({ 1, 2 }, { kept[1].id, kept[2].id })
+    assert.equal(1, list.page(whole, {}, COLUMNS, view)[1].id)
+  end)
+end)

@@ -1,6 +1,7 @@
 -- bitrix/portal/rest.lua: webhook, method, parameters, answer.
 
 local domain = require "bitrix.portal.domain"
+local oauth = require "bitrix.portal.oauth"
 local rest = require "bitrix.portal.rest"
 
 local entrance, seen
@@ -11,7 +12,7 @@ before_each(function()
     domain = domain.new { users = { { id = 1, admin = true } } },
     user = 1,
     secret = "secret",
-    token = "token",
+    oauth = oauth.new { app = oauth.read(), user = 1, token = "token" },
     methods = { require "bitrix.portal.general", {
       ["some.Method"] = {
         params = { { name = "id", type = "int" }, { name = "fields", type = "array" } },
@@ -21,6 +22,8 @@ before_each(function()
         end,
       },
       ["some.refusal"] = { params = {}, run = function() return nil, "Access denied" end },
+      ["some.miss"] = { params = {}, run = function() return nil, "Group id not found" end },
+      ["some.rule"] = { params = {}, run = function() return nil, "Backlog already added" end },
       ["some.falsehood"] = { params = {}, run = function() return false end },
     } },
   }
@@ -74,6 +77,19 @@ describe("an access token", function()
   it("does not make up for a wrong webhook", function()
     answers(401, "NO_AUTH_FOUND", "Wrong authorization data", nil, { auth = "token" },
       { method = "profile", user = 1, secret = "x" })
+  end)
+end)
+
+describe("an access token that has run out", function()
+  it("is told apart from a wrong one", function()
+    entrance.oauth:expire()
+    answers(401, "expired_token", "The access token provided has expired.", nil, { auth = "token" },
+      { method = "profile" })
+  end)
+  it("is another user's if it says so", function()
+    entrance.oauth:accept({ access_token = "six", refresh_token = "r", expires_in = 10, user = 6 }, 1712137817)
+    handle(nil, { id = 1, fields = {}, auth = "six" }, { method = "some.method" })
+    assert.equal(6, seen.user)
   end)
 end)
 
@@ -137,5 +153,86 @@ describe("the answer", function()
   end)
   it("is the integer 0 and a text when the method refuses", function()
     answers(400, 0, "Access denied", "some.refusal")
+  end)
+end)
+
+describe("REST v3", function()
+  local function v3(method, params, key, body)
+    local status, answer, done = entrance:handle({ user = 1, secret = "secret", method = method, version = 3 },
+      params or {}, function() return 1712137817 end, key and { key = key, body = body or "" } or nil)
+    return status, answer, done
+  end
+  local function refuses(status, code, message, ...)
+    local got, answer = v3(...)
+    assert.same({ status, { error = { code = code, message = message } } }, { got, answer })
+  end
+
+  it("answers results as ever", function()
+    local status, answer = v3("some.method", { id = 1, fields = {} })
+    assert.same({ 200, { fine = true } }, { status, answer.result })
+    assert.is_table(answer.time)
+  end)
+  it("has errors that are objects", function()
+    refuses(404, "ERROR_METHOD_NOT_FOUND", "Method not found!", "nonsense")
+    refuses(400, "BITRIX_REST_V3_EXCEPTION_ACCESSDENIEDEXCEPTION", "Access denied", "some.refusal")
+    refuses(400, "BITRIX_REST_V3_EXCEPTION_ENTITYNOTFOUNDEXCEPTION", "Group id not found", "some.miss")
+    refuses(400, "0", "Backlog already added", "some.rule")
+    local text = "Could not find value for parameter {id}"
+    local status, answer = v3("some.method")
+    assert.same({ 400, { error = { code = "BITRIX_REST_V3_EXCEPTION_VALIDATION_REQUESTVALIDATIONEXCEPTION",
+      message = "Request object validation error", validation = { { field = "id", message = text } } } } },
+      { status, answer })
+    status, answer = entrance:handle({ method = "profile", version = 3 }, {}, os.time)
+    assert.same({ 401, { error = { code = "NO_AUTH_FOUND", message = "Wrong authorization data" } } },
+      { status, answer })
+  end)
+
+  describe("with an Idempotency-Key", function()
+    local function write(key, body)
+      seen = nil
+      return v3("some.method", { id = 1, fields = {}, other = body }, key, body)
+    end
+
+    it("runs a write once, and answers it again", function()
+      local status, first, done = write("k", "a")
+      assert.same({ 200, true, nil }, { status, done.executed, done.replayed })
+      assert.is_table(seen)
+      local second
+      status, second, done = write("k", "a")
+      assert.same({ 200, false, true }, { status, done.executed, done.replayed })
+      assert.is_nil(seen)
+      assert.same(first, second)
+      write("other", "a")
+      assert.is_table(seen)
+    end)
+    it("refuses another request with the same key", function()
+      write("k", "a")
+      local status, answer, done = write("k", "b")
+      assert.same({ 422, "BITRIX_REST_V3_EXCEPTION_IDEMPOTENCYKEYREUSEDEXCEPTION", false },
+        { status, answer.error.code, done.executed })
+      assert.is_nil(seen)
+      assert.equal(422, (v3("some.refusal", {}, "k", "a")))
+    end)
+    it("keeps refusals of a method, too, but not what was not run", function()
+      assert.equal(400, (v3("some.rule", {}, "k", "a")))
+      local status, answer, done = v3("some.rule", {}, "k", "a")
+      assert.same({ 400, "Backlog already added", true }, { status, answer.error.message, done.replayed })
+      assert.equal(400, (v3("some.method", {}, "k2", "a")))
+      assert.equal(200, (v3("some.method", { id = 1, fields = {} }, "k2", "b")))
+    end)
+    it("does not look at it for a read", function()
+      for _ = 1, 2 do
+        local _, _, done = v3("profile", {}, "k", "a")
+        assert.same({ true, nil }, { done.executed, done.replayed })
+      end
+      assert.equal(200, (v3("profile", {}, "k", "b")))
+    end)
+    it("does not look at it in v2", function()
+      for _ = 1, 2 do
+        local _, _, done = entrance:handle({ user = 1, secret = "secret", method = "some.method" }, { id = 1, fields = {} },
+          os.time, { key = "k", body = "a" })
+        assert.is_true(done.executed)
+      end
+    end)
   end)
 end)

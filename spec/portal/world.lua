@@ -54,7 +54,7 @@ function M.new()
       task(56, 127, 37), task(57, 128, 34, { stageId = 44 }) },
   }
   M.entrance = rest.new {
-    domain = M.state, user = 1, secret = "secret", token = "token", methods = require "bitrix.portal.methods",
+    domain = M.state, user = 1, secret = "secret", methods = require "bitrix.portal.methods",
   }
 end
 

@@ -137,7 +137,7 @@ $temporary_paths
   init_by_lua_block { require("bitrix.portal.server").init([==[$raw_directory]==]) }
   init_worker_by_lua_block { require("bitrix.portal.server").ready() }
   server {
-    listen 127.0.0.1:$port;
+$listen
 $tls
     location / { content_by_lua_block { require("bitrix.portal.server").answer() } }
     location = /bitrix-portal/gzip {
@@ -153,7 +153,7 @@ $tls
 ]]
 
 local TLS = [[
-    listen 127.0.0.1:$tls_port ssl$http2;
+$tls_listen
     ssl_certificate "$directory/server.pem";
     ssl_certificate_key "$directory/server.key";
     ssl_protocols TLSv1.2 TLSv1.3;]]
@@ -162,17 +162,40 @@ local function fill(template, values)
   return (template:gsub("%$([%a_]+%d?)", values))
 end
 
+-- A line for each address that is listened at.
+local function listening(addresses, port, how)
+  local lines = {}
+  for i, address in ipairs(addresses) do
+    lines[i] = ("    listen %s:%d%s;"):format(address, port, how)
+  end
+  return table.concat(lines, "\n")
+end
+
+-- 127.0.0.1 and what else of the hosts is an address.
+local function addresses_of(hosts)
+  local list, seen = { "127.0.0.1" }, { ["127.0.0.1"] = true }
+  for _, host in ipairs(hosts or {}) do
+    if host:find("^[%d.]+$") and not seen[host] then
+      list[#list + 1] = host
+      seen[host] = true
+    end
+  end
+  return list
+end
+
 --- Writes the configuration.
 -- @tparam table nginx what `find_nginx` returned
--- @tparam table settings `directory`, `port`, `tls_port` (nil: no TLS)
+-- @tparam table settings `directory`, `port`, `tls_port` (nil: no TLS), `hosts` (names; those that are addresses are
+--   listened at, besides 127.0.0.1)
 -- @treturn string the text of nginx.conf
 function M.text(nginx, settings)
+  local addresses = addresses_of(settings.hosts)
+  local http2 = nginx.version:find("http_v2_module", 1, true) and " http2" or ""
   local values = {
     directory = quote(settings.directory):sub(2, -2),
     raw_directory = settings.directory,
-    port = settings.port,
-    tls_port = settings.tls_port or "",
-    http2 = nginx.version:find("http_v2_module", 1, true) and " http2" or "",
+    listen = listening(addresses, settings.port, ""),
+    tls_listen = settings.tls_port and listening(addresses, settings.tls_port, " ssl" .. http2) or "",
     user = is_root() and "user root;" or "",
     package_path = quote(package_path()),
     temporary_paths = temporary_paths(nginx, settings.directory),

@@ -24,8 +24,18 @@ local function copy(value)
   return result
 end
 
-local function by_id(a, b)
-  return a.id < b.id
+-- Where an id is in an ascending list, or would be.
+local function position_of(ids, id)
+  local low, high = 1, #ids + 1
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    if ids[middle] < id then
+      low = middle + 1
+    else
+      high = middle
+    end
+  end
+  return low
 end
 
 --- Makes a portal's state.
@@ -34,12 +44,15 @@ end
 -- @tparam[opt] function on_change called with `(kind, id, row or nil)` after each change
 -- @treturn table the state
 function M.new(seed, on_change)
-  local self = setmetatable({ rows = {}, last = {} }, Domain)
+  local self = setmetatable({ rows = {}, ids = {}, last = {}, version = 0, kept = {} }, Domain)
   for _, kind in ipairs(KINDS) do
-    self.rows[kind] = {}
-    for _, row in ipairs(seed[kind] or {}) do
-      self.rows[kind][row.id] = copy(row)
+    local rows, ids = {}, {}
+    for i, row in ipairs(seed[kind] or {}) do
+      rows[row.id] = copy(row)
+      ids[i] = row.id
     end
+    table.sort(ids)
+    self.rows[kind], self.ids[kind] = rows, ids
   end
   self.on_change = on_change
   return self
@@ -56,13 +69,44 @@ end
 -- @treturn table a list
 function Domain:select(kind, test)
   local list = {}
-  for _, row in pairs(self.rows[kind]) do
-    if test(row) then
-      list[#list + 1] = row
-    end
+  for row in self:source(kind, test):from(0) do
+    list[#list + 1] = row
   end
-  table.sort(list, by_id)
   return list
+end
+
+--- The same without making the list: who reads a page of many rows need not look at all of them.
+-- @tparam string kind
+-- @tparam function test called with a row
+-- @tparam[opt] string name of the test: then `all` is quick until the state changes
+-- @treturn table `from(self, id)`: an iterator over the rows from this id on, ordered by id; `all(self)`: the list, not
+--   to be changed
+function Domain:source(kind, test, name)
+  local rows, ids = self.rows[kind], self.ids[kind]
+  return {
+    all = function()
+      local key = name and kind .. " " .. name
+      local kept = key and self.kept[key]
+      if not kept or kept.version ~= self.version then
+        kept = { version = self.version, list = self:select(kind, test) }
+        if key then
+          self.kept[key] = kept
+        end
+      end
+      return kept.list
+    end,
+    from = function(_, id)
+      local i = position_of(ids, id) - 1
+      return function()
+        local row
+        repeat
+          i = i + 1
+          row = rows[ids[i]]
+        until not row or test(row)
+        return row
+      end
+    end,
+  }
 end
 
 --- The rows of a kind whose fields have these values, ordered by id.
@@ -80,10 +124,10 @@ function Domain:find(kind, match)
   end)
 end
 
---- The rows of a kind that belong to groups which are open to a user, ordered by id.
--- @treturn table a list
-function Domain:find_open(kind, user_id)
-  return self:select(kind, function(row) return self:may_access(user_id, row.groupId) end)
+--- The rows of a kind that belong to groups which are open to a user.
+-- @treturn table as `source` returns it
+function Domain:open(kind, user_id)
+  return self:source(kind, function(row) return self:may_access(user_id, row.groupId) end, ("%d"):format(user_id))
 end
 
 local function next_id(self, kind)
@@ -101,7 +145,12 @@ end
 -- @treturn table the row
 function Domain:put(kind, row)
   row.id = row.id or next_id(self, kind)
+  if not self.rows[kind][row.id] then
+    local ids = self.ids[kind]
+    table.insert(ids, position_of(ids, row.id), row.id)
+  end
   self.rows[kind][row.id] = row
+  self.version = self.version + 1
   if self.on_change then
     self.on_change(kind, row.id, row)
   end
@@ -120,7 +169,12 @@ end
 
 --- Takes a row away.
 function Domain:remove(kind, id)
+  if self.rows[kind][id] then
+    local ids = self.ids[kind]
+    table.remove(ids, position_of(ids, id))
+  end
   self.rows[kind][id] = nil
+  self.version = self.version + 1
   if self.on_change then
     self.on_change(kind, id, nil)
   end
@@ -147,6 +201,12 @@ function Domain:may_access(user_id, group_id)
     end
   end
   return false
+end
+
+--- The tasks that a user may see.
+-- @treturn table as `source` returns it
+function Domain:open_tasks(user_id)
+  return self:source("tasks", function(task) return self:may_access_task(user_id, task) end, ("%d"):format(user_id))
 end
 
 --- Whether a user may see and change a task; one without a group is everybody's.

@@ -141,7 +141,7 @@ methods["tasks.api.scrum.epic.delete"] = {
 methods["tasks.api.scrum.epic.list"] = {
   params = list.PARAMS,
   run = function(domain, user, params)
-    local page, count = list.page(domain:find_open("epics", user), params, COLUMNS, view)
+    local page, count = list.page(domain:open("epics", user), params, COLUMNS, view)
     if not page then
       return nil, "Could not load list"
     end

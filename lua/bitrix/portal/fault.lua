@@ -9,10 +9,11 @@ local FIELDS = {
   status = "number", body = { "string", "table" }, headers = "table", delay = "number", cut = "number",
   reset = "boolean", close = "boolean", redirect = "string", chunked = "boolean", gzip = "boolean",
   execute = "boolean", pass = "boolean", body_size = "number", depth = "number", times = "number",
+  method = "string", error = "string",
 }
 
 -- Rules with one of these do not need the method's own answer, so the method is not run unless `execute` says so.
-local REPLACES = { "status", "body", "reset", "close", "redirect", "body_size", "depth" }
+local REPLACES = { "status", "body", "error", "reset", "close", "redirect", "body_size", "depth" }
 
 local function allowed(value, kinds)
   if type(kinds) == "string" then
@@ -35,6 +36,15 @@ local function check_number(name, value, least)
   end
   return true
 end
+
+-- The system errors whose status is another than 400; PORTAL_DELETED and others have been seen with several.
+local STATUSES = {
+  QUERY_LIMIT_EXCEEDED = 503, OPERATION_TIME_LIMIT = 429, OVERLOAD_LIMIT = 503, INTERNAL_SERVER_ERROR = 500,
+  ERROR_UNEXPECTED_ANSWER = 500, expired_token = 401, invalid_token = 401, NO_AUTH_FOUND = 401,
+  insufficient_scope = 403, INVALID_CREDENTIALS = 403, user_access_error = 403, ACCESS_DENIED = 403,
+  ERROR_BATCH_METHOD_NOT_ALLOWED = 405, ERROR_METHOD_NOT_FOUND = 404, ERROR_MANIFEST_IS_NOT_AVAILABLE = 404,
+  PORTAL_DELETED = 410, PAYMENT_REQUIRED = 402, invalid_client = 401, wrong_client = 200,
+}
 
 local LEAST = { status = 200, delay = 0, cut = 0, body_size = 13, depth = 1, times = 1 }
 
@@ -78,13 +88,17 @@ function M.check(rule)
   return true
 end
 
---- A rule as the server wants it: with the body as text.
+--- A rule as the server wants it: with the body as text, and an `error` as what the portal sends with it.
 -- @tparam table rule one that `check` has let pass
 -- @treturn table
 function M.prepared(rule)
   local result = {}
   for name, value in pairs(rule) do
     result[name] = value
+  end
+  if rule.error then
+    result.status = rule.status or STATUSES[rule.error] or 400
+    result.body = rule.body or json.encode { error = rule.error, error_description = "scripted: " .. rule.error }
   end
   if type(rule.body) == "table" then
     result.body = json.encode(rule.body)
@@ -97,33 +111,38 @@ Queue.__index = Queue
 
 --- Makes an empty queue of rules.
 function M.queue()
-  return setmetatable({ rules = {}, first = 1, last = 0 }, Queue)
+  return setmetatable({ rules = {} }, Queue)
 end
 
 --- Appends a rule.
 function Queue:push(rule)
-  self.last = self.last + 1
-  self.rules[self.last] = rule
+  table.insert(self.rules, { rule = rule, left = rule.times or 1 })
 end
 
 --- Forgets all rules.
 function Queue:clear()
-  self.rules, self.first, self.last, self.left = {}, 1, 0, nil
+  self.rules = {}
 end
 
---- Takes the rule for a request, or nil when the request is to be answered as usual.
-function Queue:take()
-  local rule = self.rules[self.first]
-  if not rule then
-    return nil
+local function normal(method)
+  return (method:lower():gsub("%.json$", ""))
+end
+
+--- Takes the rule for a request: the first that is for any method, or for this one.
+-- @tparam ?string method the request's, nil when it calls none
+-- @treturn ?table nil when the request is to be answered as usual
+function Queue:take(method)
+  for i, held in ipairs(self.rules) do
+    local wanted = held.rule.method
+    if not wanted or method and normal(wanted) == normal(method) then
+      held.left = held.left - 1
+      if held.left == 0 then
+        table.remove(self.rules, i)
+      end
+      return held.rule
+    end
   end
-  self.left = (self.left or rule.times or 1) - 1
-  if self.left == 0 then
-    self.rules[self.first] = nil
-    self.first = self.first + 1
-    self.left = nil
-  end
-  return rule
+  return nil
 end
 
 --- Whether the method is to be run under a rule.
@@ -158,13 +177,13 @@ end
 
 --- Says how a request is to be answered.
 -- @tparam ?table rule a prepared one; nil: as usual
--- @tparam ?table real the method's own answer, `{ status = integer, body = string }`, when it was run
+-- @tparam ?table real the portal's own answer, `{ status = integer, body = string, location = string or nil }`
 -- @treturn table `drop` ("reset", "close" or nil), `status`, `headers` (list of {name, value}), `body` ({head, filler,
 --   tail}), `length` (of the whole body), `send` (bytes of it to send, nil: all), `delay` (seconds), `chunked`, `gzip`
 function M.plan(rule, real)
   rule = rule or {}
   if rule.pass then
-    rule = { pass = true, delay = rule.delay, headers = rule.headers, gzip = rule.gzip, chunked = rule.chunked }
+    rule = { delay = rule.delay, headers = rule.headers, gzip = rule.gzip, chunked = rule.chunked }
   end
   local body = body_of(rule, real)
   local plan = {
@@ -178,8 +197,9 @@ function M.plan(rule, real)
     gzip = rule.gzip,
     headers = { { "Content-Type", content_type(body) } },
   }
-  if rule.redirect then
-    plan.headers[#plan.headers + 1] = { "Location", rule.redirect }
+  local location = rule.redirect or real and real.location
+  if location then
+    plan.headers[#plan.headers + 1] = { "Location", location }
   end
   for name, value in pairs(rule.headers or {}) do
     plan.headers[#plan.headers + 1] = { name, value }

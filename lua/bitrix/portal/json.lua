@@ -9,7 +9,7 @@ local M = {}
 -- from run to run; all others follow.
 local KEY_ORDER = {
   "result", "error", "error_description", "total", "next", "time",
-  "id", "groupId", "createdBy", "modifiedBy", "fields",
+  "code", "message", "validation", "field", "id", "groupId", "createdBy", "modifiedBy", "fields",
   "start", "finish", "duration", "processing", "date_start", "date_finish", "operating_reset_at", "operating",
 }
 

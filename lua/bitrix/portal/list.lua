@@ -111,7 +111,9 @@ local function conditions_of(filter, columns, ignore)
     local operation, name = operation_of(tostring(key))
     local column = columns[normal(name)]
     if column then
-      list[#list + 1] = { column = column, test = operation[2], negated = operation[3], value = value }
+      list[#list + 1] = {
+        column = column, prefix = operation[1], test = operation[2], negated = operation[3], value = value,
+      }
     elseif not ignore then
       return nil
     end
@@ -149,6 +151,68 @@ local function selection_of(select, columns, ignore, default)
   return all and "all" or fields
 end
 
+local AT_LEAST = { [">"] = true, [">="] = true, ["="] = true, [""] = true }
+local AT_MOST = { ["<"] = true, ["<="] = true, ["="] = true, [""] = true }
+
+-- The lowest and the highest id that can pass.
+local function range_of(conditions)
+  local low, high = 0, math.huge
+  for _, condition in ipairs(conditions) do
+    local id = condition.column.field == "id" and type(condition.value) ~= "table" and php.to_number(condition.value)
+    if id and AT_LEAST[condition.prefix] then
+      low = math.max(low, id)
+    end
+    if id and AT_MOST[condition.prefix] then
+      high = math.min(high, id)
+    end
+  end
+  return low, high
+end
+
+-- The rows from an id on, of a list or of what reads them one by one.
+local function each(rows, id)
+  if rows.from then
+    return rows:from(id)
+  end
+  local i = 0
+  return function()
+    i = i + 1
+    return rows[i]
+  end
+end
+
+-- The rows that pass, but no more than so many. Not to be changed if `kept`: they may be the source's own.
+local function passing(rows, conditions, most, kept)
+  if kept and rows.all and #conditions == 0 and most == math.huge then
+    return rows:all()
+  end
+  local found = {}
+  local low, high = range_of(conditions)
+  for row in each(rows, low) do
+    if row.id > high then
+      break
+    end
+    local good = true
+    for _, condition in ipairs(conditions) do
+      good = good and passes(row, condition)
+    end
+    if good then
+      found[#found + 1] = row
+      if #found >= most then
+        break
+      end
+    end
+  end
+  return found
+end
+
+local function reverse(rows)
+  local count = #rows
+  for i = 1, math.floor(count / 2) do
+    rows[i], rows[count + 1 - i] = rows[count + 1 - i], rows[i]
+  end
+end
+
 local function sort(rows, orders)
   local function key(row, column)
     return comparable(value_of(row, column), column.type)
@@ -179,7 +243,8 @@ function M.columns(types, values)
 end
 
 --- One page of a list.
--- @tparam table rows all rows that the user may see, ordered by id
+-- @tparam table rows all rows that the user may see, ordered by id: a list, or what Domain:source
+--   returns
 -- @tparam table params `filter`, `order`, `select`, `start` as they came
 -- @tparam table columns what `columns` returned
 -- @tparam function view row → what is answered for it; it has the fields that `select` can name
@@ -194,18 +259,17 @@ function M.page(rows, params, columns, view, options)
   if not conditions or not orders or not selection then
     return nil
   end
-  local found = {}
-  for _, row in ipairs(rows) do
-    local good = true
-    for _, condition in ipairs(conditions) do
-      good = good and passes(row, condition)
-    end
-    found[#found + 1] = good and row or nil
-  end
-  if #orders > 0 then
-    sort(found, orders)
-  end
   local start = php.to_integer(params.start)
+  -- An id is there once: what else there is to order by does not matter.
+  local by_id = not orders[1] or orders[1].column.field == "id"
+  local backwards = by_id and orders[1] and orders[1].descending
+  local as_it_is = by_id and not backwards
+  local found = passing(rows, conditions, start < 0 and as_it_is and PAGE or math.huge, as_it_is)
+  if not by_id then
+    sort(found, orders)
+  elseif backwards then
+    reverse(found)
+  end
   local first = math.max(start, 0)
   local page = {}
   for i = first + 1, math.min(first + PAGE, #found) do

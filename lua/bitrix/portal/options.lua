@@ -1,24 +1,20 @@
 -- Checks the options of portal.start and fills in what is missing, the default portal included.
 
+local bucket = require "bitrix.portal.bucket"
+local check = require "bitrix.portal.check"
+local oauth = require "bitrix.portal.oauth"
+local operating = require "bitrix.portal.operating"
+local rows_reader = require "bitrix.portal.rows"
 local seed_reader = require "bitrix.portal.seed"
 
 local M = {}
 
-local function fail(text, ...)
-  error("bitrix.portal: " .. text:format(...), 0)
-end
-
-local function is_id(value)
-  return type(value) == "number" and value >= 1 and value % 1 == 0
-end
-
-local function integer(value)
-  return math.floor(value)
-end
+local fail, is_id, integer = check.fail, check.is_id, check.integer
 
 local OPTIONS = {
   port = "number", tls = "boolean", secret = "string", user = "number", users = "table", groups = "table",
-  token = "string", seed = { "table", "string" },
+  token = "string", seed = { "table", "string" }, limit = { "table", "string", "boolean" },
+  operating = { "table", "boolean" }, app = "table", hosts = "table", rows = "table",
 }
 -- What is there when nothing is said: see doc/emulator.md.
 local DEFAULT_USERS = { { id = 1, admin = true }, { id = 6 } }
@@ -33,25 +29,6 @@ local DEFAULT_GROUPS = {
 local USER = { id = "number", admin = "boolean" }
 local GROUP = { id = "number", scrum = "boolean", members = "table", backlog = "table" }
 local BACKLOG = { id = "number", createdBy = "number", modifiedBy = "number", items = "number" }
-
-local function check(what, given, known)
-  if type(given) ~= "table" then
-    fail("%s: table expected, got %s", what, type(given))
-  end
-  for name, value in pairs(given) do
-    local expected = known[name]
-    if not expected then
-      fail("unknown %s '%s'", what, tostring(name))
-    end
-    local kinds = type(expected) == "table" and expected or { expected }
-    if type(value) ~= kinds[1] and type(value) ~= kinds[2] then
-      fail("%s '%s': %s expected, got %s", what, name, table.concat(kinds, " or "), type(value))
-    end
-    if expected == "number" and (value < 0 or value % 1 ~= 0) then
-      fail("%s '%s': integer from 0 expected, got %s", what, name, tostring(value))
-    end
-  end
-end
 
 -- A list of ids, or nil.
 local function ids(what, list)
@@ -72,7 +49,7 @@ local function users_of(list, webhook_user)
   local rows, seen = {}, {}
   for i, user in ipairs(list) do
     local row = type(user) == "table" and user or { id = user }
-    check(("users[%d] field"):format(i), row, USER)
+    check.table(("users[%d] field"):format(i), row, USER)
     if not is_id(row.id) then
       fail("users[%d]: an id is missing", i)
     end
@@ -89,7 +66,7 @@ local function groups_of(list)
   local groups, backlogs, taken = {}, {}, {}
   for i, group in ipairs(list) do
     local what = ("groups[%d]"):format(i)
-    check(what .. " field", group, GROUP)
+    check.table(what .. " field", group, GROUP)
     if not is_id(group.id) then
       fail("%s: an id is missing", what)
     end
@@ -97,7 +74,7 @@ local function groups_of(list)
     groups[i] = { id = id, scrum = group.scrum ~= false, members = ids(what .. ".members", group.members) }
     local backlog = group.backlog
     if backlog then
-      check(what .. ".backlog field", backlog, BACKLOG)
+      check.table(what .. ".backlog field", backlog, BACKLOG)
       local row = { groupId = id, createdBy = integer(backlog.createdBy or 0),
         modifiedBy = integer(backlog.modifiedBy or 0), items = integer(backlog.items or 0) }
       row.id = backlog.id and integer(backlog.id)
@@ -134,12 +111,29 @@ local function seed_of(options, user)
   return { users = users_of(options.users or DEFAULT_USERS, user), groups = groups, backlogs = backlogs }
 end
 
+-- The host names and addresses that the portal has besides 127.0.0.1 and localhost.
+local function hosts_of(list)
+  local hosts = {}
+  for i, host in ipairs(list or {}) do
+    if type(host) ~= "string" or not host:find("^%w[%w.-]*$") then
+      fail("hosts[%d]: host name expected, got %s", i, tostring(host))
+    end
+    if host:find("^[%d.]+$") and not host:find("^127%.%d+%.%d+%.%d+$") then
+      fail("hosts[%d]: an address on loopback expected, got %s", i, host)
+    end
+    hosts[i] = host:lower()
+  end
+  return hosts
+end
+
 --- Checks options. Raises what is wrong with them, without a position.
 -- @tparam ?table options see portal.start
--- @treturn table `port`, `tls`, `secret` and `token` (nil: to be made up), `user`, `seed` (for domain.new)
+-- @treturn table `port`, `tls`, `secret` and `token` (nil: to be made up), `user`, `seed` (for domain.new), `rows` (for
+--   rows.grown), `limit` (for bucket.new, nil: none), `operating` (for operating.new, nil: none, false: not answered),
+--   `app` (for oauth.new), `hosts` (list of names)
 function M.read(options)
   options = options or {}
-  check("option", options, OPTIONS)
+  check.table("option", options, OPTIONS)
   if (options.port or 0) > 65535 then
     fail("option 'port': at most 65535 expected, got %d", options.port)
   end
@@ -153,13 +147,19 @@ function M.read(options)
     fail("option 'token': letters, digits, ., _ and - expected")
   end
   local user = integer(options.user or 1)
+  local seed = seed_of(options, user)
   return {
     port = integer(options.port or 0),
     tls = options.tls or false,
     secret = options.secret,
     user = user,
     token = options.token,
-    seed = seed_of(options, user),
+    limit = bucket.read(options.limit),
+    operating = operating.read(options.operating),
+    app = oauth.read(options.app),
+    hosts = hosts_of(options.hosts),
+    seed = seed,
+    rows = rows_reader.read(options.rows, seed),
   }
 end
 

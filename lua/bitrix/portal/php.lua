@@ -1,5 +1,5 @@
 -- The portal's ideas of numbers and parameter names, which are PHP's: is_numeric, (int), `a[b][]=c`.
--- Pure functions; no HTTP, no JSON.
+-- Reads them and writes them. Pure functions; no HTTP, no JSON.
 
 local keys = require "bitrix.portal.keys"
 
@@ -123,6 +123,61 @@ function M.parse_query(text, into)
     end
   end
   return params
+end
+
+-- PHP's urlencode.
+local function escape(text)
+  return (text:gsub("[^%w_.-]", function(character)
+    return character == " " and "+" or ("%%%02X"):format(character:byte())
+  end))
+end
+
+-- A value as PHP's string, or nil for what http_build_query leaves out.
+local function shown(value)
+  if type(value) == "boolean" then
+    return value and "1" or "0"
+  elseif type(value) == "number" then
+    return value % 1 == 0 and ("%.0f"):format(value) or ("%.14g"):format(value)
+  end
+  return type(value) == "string" and value or nil
+end
+
+local function less(a, b)
+  return tostring(a) < tostring(b)
+end
+
+-- The keys in their order; without one they are sorted, so that the same table is always the same text.
+local function keys_of(object)
+  local list = keys.of(object)
+  local meta = getmetatable(object)
+  if not (meta and meta.__jsonorder) and #object == 0 then
+    table.sort(list, less)
+  end
+  return list
+end
+
+local function add_pairs(parts, object, prefix)
+  for _, key in ipairs(keys_of(object)) do
+    local value = object[key]
+    -- PHP's lists begin at 0.
+    local name = type(key) == "number" and ("%d"):format(key - 1) or key
+    name = prefix and prefix .. "[" .. name .. "]" or name
+    if type(value) == "table" then
+      add_pairs(parts, value, name)
+    elseif shown(value) then
+      parts[#parts + 1] = escape(name) .. "=" .. escape(shown(value))
+    end
+  end
+end
+
+--- PHP's http_build_query: `a%5Bb%5D=1&a%5Bc%5D%5B0%5D=x`. What is neither table, string, number nor boolean is left
+-- out.
+-- @tparam table params may know the order of its keys, see keys.lua
+-- @treturn string
+function M.build_query(params)
+  local parts = {}
+  add_pairs(parts, params)
+  return table.concat(parts, "&")
 end
 
 return M

@@ -1,5 +1,5 @@
--- Makes a throw-away certificate authority and a server certificate for localhost and 127.0.0.1, with openssl's command
--- line. Both are good for a day and die with the emulator's directory.
+-- Makes a throw-away certificate authority and a server certificate for localhost, 127.0.0.1 and other hosts, with
+-- openssl's command line. Both are good for a day and die with the emulator's directory.
 
 local files = require "bitrix.portal.file"
 local shell = require "bitrix.portal.shell"
@@ -21,7 +21,7 @@ subjectKeyIdentifier = hash
 basicConstraints = critical, CA:FALSE
 keyUsage = critical, digitalSignature
 extendedKeyUsage = serverAuth
-subjectAltName = DNS:localhost, IP:127.0.0.1
+subjectAltName = DNS:localhost, IP:127.0.0.1$hosts
 subjectKeyIdentifier = hash
 authorityKeyIdentifier = keyid
 ]]
@@ -40,9 +40,14 @@ $new -x509 -extensions ca -subj "/CN=bitrix-portal throw-away CA $2" -days 1 -ke
 --- Makes `ca.pem`, `server.pem` and `server.key` in a directory.
 -- @tparam string directory an existing one
 -- @tparam string name random hexadecimal digits, so that two authorities are never taken for one another
+-- @tparam[opt] table hosts names and IPv4 addresses besides localhost and 127.0.0.1
 -- @return true, or nil and what openssl said
-function M.create(directory, name)
-  assert(files.write(directory .. "/pki.cnf", CONFIG))
+function M.create(directory, name, hosts)
+  local names = {}
+  for i, host in ipairs(hosts or {}) do
+    names[i] = (host:find("^[%d.]+$") and ", IP:" or ", DNS:") .. host
+  end
+  assert(files.write(directory .. "/pki.cnf", (CONFIG:gsub("%$hosts", table.concat(names)))))
   local log = directory .. "/pki.log"
   if shell.run(SCRIPT, log, directory, name, "1" .. name) then
     return true

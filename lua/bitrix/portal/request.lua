@@ -7,17 +7,29 @@ local php = require "bitrix.portal.php"
 
 local M = {}
 
+--- What the token host's requests are called in the journal and in scripts.
+M.TOKEN = "oauth/token"
+
 --- Takes the path of a call apart.
--- @tparam string path `/rest/1/secret/method`, `/rest/1/secret/method.json`, `/rest/method`; percent-coded
--- @treturn ?table `{ user = integer or nil, secret = string or nil, method = string }`, nil when it is no REST address
+-- @tparam string path `/rest/1/secret/method`, `/rest/1/secret/method.json`, `/rest/method`, the same with
+--   `/rest/api/`, or `/oauth/token/`; percent-coded
+-- @treturn ?table `{ user = integer or nil, secret = string or nil, method = string, version = 3 or nil }`, for the
+--   token host `{ method = TOKEN }`; nil when it is neither
 function M.parse_path(path)
+  if path == "/oauth/token/" or path == "/oauth/token" then
+    return { method = M.TOKEN }
+  end
   local rest = path:match("^/rest/(.*)$")
   if not rest then
     return nil
   end
+  local inner = rest:match("^api/(.*)$")
+  rest = inner or rest
   local user, secret, method = rest:match("^(%d+)/([^/]+)/?(.*)$")
   method = php.unescape(method or rest):gsub("/$", ""):gsub("%.json$", "")
-  return { user = tonumber(user), secret = secret and php.unescape(secret), method = method }
+  return {
+    user = tonumber(user), secret = secret and php.unescape(secret), method = method, version = inner and 3 or nil,
+  }
 end
 
 -- The parameters whose keys have an order that matters: commands run in it, and lists are sorted by it.

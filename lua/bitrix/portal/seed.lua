@@ -88,6 +88,14 @@ local function read_row(where, row, fields)
   return result
 end
 
+--- One row with everything that it lacks.
+-- @tparam string kind
+-- @tparam table row
+-- @treturn table another row
+function M.row(kind, row)
+  return read_row(kind, row, ROWS[kind])
+end
+
 local function read_file(path)
   local text, problem = files.read(path)
   if not text then

@@ -1,23 +1,26 @@
--- The emulator inside nginx: receives a request, lets rest.lua answer it, lets fault.lua spoil the answer, writes the
--- journal, lets sender.lua send. Has no rules of its own.
+-- The emulator inside nginx: receives a request, lets front.lua say how it is to be answered, writes the journal, lets
+-- sender.lua send. Has no rules of its own.
 
+local bucket = require "bitrix.portal.bucket"
 local domain = require "bitrix.portal.domain"
-local fault = require "bitrix.portal.fault"
 local files = require "bitrix.portal.file"
+local front = require "bitrix.portal.front"
 local json = require "bitrix.portal.json"
-local request = require "bitrix.portal.request"
+local oauth = require "bitrix.portal.oauth"
+local operating = require "bitrix.portal.operating"
 local rest = require "bitrix.portal.rest"
+local rows = require "bitrix.portal.rows"
 local sender = require "bitrix.portal.sender"
 local system = require "bitrix.portal.system"
+local uptime = require "bitrix.portal.uptime"
 
 local ngx = ngx
 local HEARTBEAT = 0.25
 
 local M = {}
 
-local settings, directory, entrance, journal, script, events
+local settings, directory, face, journal, script, events
 local script_read = 0
-local rules = fault.queue()
 local waiting, waiting_last = {}, 0
 
 --- Called once by nginx before it listens.
@@ -27,15 +30,22 @@ function M.init(path)
   settings = assert(json.decode(assert(files.read(path .. "/settings.json"))))
   journal = assert(io.open(path .. "/journal", "ab"))
   local changes = assert(io.open(path .. "/changes", "ab"))
-  entrance = rest.new {
-    domain = domain.new(settings.seed, function(kind, id, row)
-      changes:write(json.encode { kind = kind, id = id, row = row }, "\n")
-      changes:flush()
-    end),
-    user = settings.user,
-    secret = settings.secret,
-    token = settings.token,
-    methods = require "bitrix.portal.methods",
+  local tokens = oauth.new { app = settings.app, user = settings.user, token = settings.token }
+  face = front.new {
+    clock = system.now,
+    oauth = tokens,
+    bucket = settings.limit and bucket.new(settings.limit),
+    entrance = rest.new {
+      domain = domain.new(rows.grown(settings.seed, settings.rows, settings.user), function(kind, id, row)
+        changes:write(json.encode { kind = kind, id = id, row = row }, "\n")
+        changes:flush()
+      end),
+      user = settings.user,
+      secret = settings.secret,
+      oauth = tokens,
+      operating = settings.operating and operating.new(settings.operating) or settings.operating,
+      methods = require "bitrix.portal.methods",
+    },
   }
 end
 
@@ -74,12 +84,8 @@ local function read_script()
   -- A last line without its end is still being written.
   for line in script:read("*a"):gmatch("([^\n]*)\n") do
     script_read = script_read + #line + 1
-    local rule = assert(json.decode(line))
-    if rule.clear then
-      rules:clear()
-    else
-      rules:push(rule)
-    end
+    local order = assert(json.decode(line))
+    face:order(order, order.at and math.max(uptime.now() - order.at, 0))
   end
 end
 
@@ -116,6 +122,7 @@ local function receive()
     http_version = ngx.req.http_version(),
     headers = headers,
     body = body,
+    ip = ngx.var.remote_addr,
     connection = tonumber(ngx.var.connection),
     tls = ngx.var.https == "on",
   }
@@ -157,27 +164,12 @@ local function report(entry, started)
   system.send(events, "request " .. hide(line):gsub("%c", "?"):sub(1, 1000) .. "\n")
 end
 
-local function real_answer(address, params)
-  if not address then
-    return { status = 404, body = "<html><head><title>404 Not Found</title></head><body>404 Not Found</body></html>\n" }
-  end
-  local status, body = entrance:handle(address, params, system.now)
-  return { status = status, body = json.encode(body) }
-end
-
 --- Answers a request.
 function M.answer()
   local started = ngx.req.start_time()
   local entry = receive()
-  local address = request.parse_path(entry.path)
-  entry.params = request.parse_params(entry.query, entry.headers["content-type"], entry.body)
-  if address then
-    entry.method, entry.user = address.method, address.user
-  end
   read_script()
-  local rule = rules:take()
-  local plan = fault.plan(rule, (not rule or fault.runs(rule)) and real_answer(address, entry.params) or nil)
-  entry.status = not plan.drop and plan.status or nil
+  local plan = face:answer(entry)
   write_journal(entry)
   if plan.delay and plan.delay > 0 then
     ngx.sleep(plan.delay)

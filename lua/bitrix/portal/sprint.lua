@@ -245,7 +245,7 @@ methods["tasks.api.scrum.sprint.complete"] = {
 methods["tasks.api.scrum.sprint.list"] = {
   params = list.PARAMS,
   run = function(domain, user, params)
-    local page, count = list.page(domain:find_open("sprints", user), params, COLUMNS, view)
+    local page, count = list.page(domain:open("sprints", user), params, COLUMNS, view)
     if not page then
       return nil, "Could not load list"
     end

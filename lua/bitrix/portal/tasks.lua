@@ -139,8 +139,7 @@ methods["tasks.task.delete"] = {
 methods["tasks.task.list"] = {
   params = list.PARAMS,
   run = function(domain, user, params)
-    local rows = domain:select("tasks", function(task) return domain:may_access_task(user, task) end)
-    local page, count = list.page(rows, params, COLUMNS, view, { ignore = true })
+    local page, count = list.page(domain:open_tasks(user), params, COLUMNS, view, { ignore = true })
     return { tasks = page }, count
   end,
 }

@@ -1,0 +1,10 @@
+/* Names for requests, sent as the header X-Request-ID: what the portal's owner finds in a log. Knows no Lua. Never throws. */
+#ifndef BX_REQUEST_ID_H
+#define BX_REQUEST_ID_H
+
+enum { BX_REQUEST_ID = 32 /* characters */ };
+
+/* Writes an id that no other request has, of this process or another: hexadecimal digits, and a NUL behind them. */
+void bx_request_id(char id[BX_REQUEST_ID + 1]);
+
+#endif
