@@ -285,6 +285,9 @@ void *bx_loop_run(void *engine) {
   bx_engine *e = engine;
   bx_news news[NEWS];
   int i, count, running;
+#ifdef __linux__
+  pthread_setname_np(pthread_self(), "bitrix"); /* for top and gdb */
+#endif
   do {
     count = bx_watches_wait(&e->watches, news, NEWS, until_next(e));
     /* First the portals, so that a kept connection that has ended is not used for what comes next; the channels last, because
