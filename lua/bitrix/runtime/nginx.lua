@@ -32,8 +32,7 @@ local REFUSALS = {
   exit_worker = "exit_worker_by_lua: the worker is about to end",
 }
 
-local INSIDE_C = "inside what C code calls (string.gsub, table.sort, require, a metamethod, ...); call before it and hand "
-  .. "the answer in"
+local INSIDE_C = "inside what C code calls (string.gsub, table.sort, require, ...); call before it and hand the answer in"
 
 --- Whether this is nginx at all, whatever the phase.
 function _M.inside()
