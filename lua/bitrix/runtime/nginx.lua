@@ -54,10 +54,15 @@ function _M.usable()
   return nil, "no call can wait in " .. refusal
 end
 
+local known, address -- an engine has one address as long as it lives; a forked worker has another engine
+
 -- A connection to the engine, or nil: nginx has none left, or the engine has no descriptors.
 local function connect(engine, milliseconds)
-  local address = engine:address()
-  if not address then return nil end
+  if engine ~= known then known, address = engine, engine:address() end
+  if not address then
+    known = nil
+    return nil
+  end
   local socket = ngx.socket.tcp()
   socket:settimeouts(GRACE * 1000, GRACE * 1000, milliseconds)
   return socket:connect(address) and socket
