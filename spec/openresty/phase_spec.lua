@@ -3,7 +3,7 @@
 local portal = require "bitrix.portal"
 local server = require "openresty.server"
 
--- A response for a client that gives a test a certificate, for the TLS phases.
+-- For the TLS phases: the emulator's certificate.
 local TLS = [[
   listen 127.0.0.1:%d ssl;
   ssl_certificate "%s/server.pem";
@@ -184,6 +184,33 @@ describe("in nginx #once", function()
       nginx:get("/x")
       assert_refused("balancer_by_lua; call in access_by_lua")
     end)
+
+    -- They can on OpenResty's own nginx, which this is not if its Lua is a module to be loaded.
+    if #require("bitrix.portal.config").find_nginx().modules > 0 then
+      for _, phase in ipairs { "ssl_client_hello", "ssl_session_fetch" } do
+        it("in " .. phase .. "_by_lua of an nginx without OpenResty's patches", function()
+          local port = require("bitrix.portal.port").free(1)[1]
+          local block = phase .. "_by_lua_block " .. CALL
+          local of_server = phase == "ssl_client_hello"
+          start { http = ("%s server { %s %s location = /x { return 204; } }"):format(not of_server and block or "",
+            TLS:format(port, p.directory, p.directory), of_server and block or "") }
+          local support = require "portal.support"
+          if of_server then
+            assert.equal(204, support.curl(("https://127.0.0.1:%d/x"):format(port), "--cacert", p.ca_file).status)
+          else
+            -- A session that nginx has not: it asks Lua for it.
+            support.run(([[
+              connect="timeout 10 openssl s_client -connect 127.0.0.1:%d -tls1_2 -no_ticket"
+              session=$(mktemp)
+              $connect -sess_out "$session" </dev/null
+              $connect -sess_in "$session" </dev/null
+              rm -f "$session"
+            ]]):format(port))
+          end
+          assert_refused(phase .. "_by_lua without OpenResty's own nginx; use ssl_certificate_by_lua")
+        end)
+      end
+    end
 
     for name, code in pairs {
       ["string.gsub"] = [[ string.gsub("x", "x", function() seen = try() end) ]],

@@ -22,7 +22,7 @@ local root = support.run("pwd"):gsub("%s+$", "")
 
 -- nginx's Lua is LuaJIT, whatever Lua runs the spec.
 local built = false
-local function build()
+function M.build()
   if built then return end
   local output, code = support.run("env -u BUILD -u BUILD_FLAGS -u MAKEFLAGS -u LD_PRELOAD make -s all LUA=luajit")
   assert(code == 0, output)
@@ -111,7 +111,7 @@ end
 -- @tparam table options `main`, `http`, `server` (text for nginx.conf at these places), `workers` (1), `connections` (1024),
 --   `files` (name → text, where `require` looks first), `tls` (text after the servers)
 function M.start(options)
-  build()
+  M.build()
   local nginx = assert(config.find_nginx())
   local directory = support.run("mktemp -d"):gsub("%s+$", "")
   local self = setmetatable({ directory = directory, port = port.free(1)[1] }, Server)

@@ -131,10 +131,17 @@ describe("nginx's workers #once", function()
       local before = nginx:descriptors(nginx:workers()[1].pid)
       p:clear()
       p:script { { pass = true, delay = 3, times = 50 } }
+      local began = socket.gettime()
       local slow = nginx:send(paths(50))
       received(50)
+      local busy = nginx:descriptors(nginx:workers()[1].pid)
       server.abort(slow)
       assert.equal(200, nginx:get("/ping").status)
+      if check == "on" then
+        -- The calls are cancelled before their answers come: their connections to the portal are closed.
+        assert.is_true(settled_descriptors(busy - 150) <= busy - 150)
+        assert.is_true(socket.gettime() - began < 3)
+      end
       p:clear()
       assert_own(nginx:get_all(paths(60)))
       assert.is_true(settled_descriptors(before + 60) <= before + 60)
@@ -170,6 +177,17 @@ describe("nginx's workers #once", function()
     assert_own(server.collect(slow))
     assert.is_true(nginx:ended(), "a worker is stuck")
     assert.equal("", nginx:complaints())
+  end)
+
+  it("stop after worker_shutdown_timeout with calls in flight", function()
+    start { main = "worker_shutdown_timeout 1s;" }
+    p:script { { pass = true, delay = 30, times = 20 } }
+    local slow = nginx:send(paths(20))
+    received(20)
+    nginx:signal("QUIT")
+    assert.is_true(nginx:ended(10), "a worker is stuck")
+    assert.equal("", nginx:complaints())
+    server.abort(slow)
   end)
 
   it("stop at once with calls in flight", function()

@@ -32,6 +32,14 @@ local REFUSALS = {
   exit_worker = "exit_worker_by_lua: the worker is about to end",
 }
 
+-- Without OpenResty's patches of nginx and OpenSSL a handshake fails when Lua waits in these phases: after the call was sent.
+-- OpenResty's own build is told by the name of the directory from which it adds this module.
+if ngx and ngx.config and not ngx.config.nginx_configure():find("ngx_lua-", 1, true) then
+  REFUSALS.ssl_client_hello = "ssl_client_hello_by_lua without OpenResty's own nginx; use ssl_certificate_by_lua"
+  REFUSALS.ssl_session_fetch = "ssl_session_fetch_by_lua without OpenResty's own nginx; use ssl_certificate_by_lua"
+end
+REFUSALS.ssl_session_store = "ssl_session_store_by_lua; use a timer (ngx.timer.at(0, ...))"
+
 local INSIDE_C = "inside what C code calls (string.gsub, table.sort, require, ...); call before it and hand the answer in"
 
 --- Whether this is nginx at all, whatever the phase.
