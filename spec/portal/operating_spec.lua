@@ -48,7 +48,7 @@ describe("the account", function()
     local account = new { method_seconds = { ["A.get"] = 30 } }
     assert.equal(30, account:add("w", "a.Get", 0.001, 6000))
     assert.equal(0.001, account:add("w", "b.get", 0.001, 6000))
-    assert.equal(7, new({ method_seconds = 7 }):add("w", "b.get", 0.001, 6000))
+    assert.equal(7.5, new({ method_seconds = 7.5 }):add("w", "b.get", 0.001, 6000))
   end)
   it("does not mind a clock that is set back", function()
     local account = new {}

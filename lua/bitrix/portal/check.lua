@@ -22,13 +22,13 @@ function M.integer(value)
   return math.floor(value)
 end
 
-local function fits(value, kinds)
+-- The kind that a value is of, or nil.
+local function kind_of(value, kinds)
   for _, kind in ipairs(kinds) do
     if type(value) == (kind == M.SECONDS and "number" or kind) then
-      return true
+      return kind
     end
   end
-  return false
 end
 
 --- Checks a table.
@@ -45,11 +45,12 @@ function M.table(what, given, known)
       M.fail("unknown %s '%s'", what, tostring(name))
     end
     local kinds = type(expected) == "table" and expected or { expected }
-    if not fits(value, kinds) then
+    local kind = kind_of(value, kinds)
+    if not kind then
       M.fail("%s '%s': %s expected, got %s", what, name, table.concat(kinds, " or "), type(value))
     end
     if type(value) == "number" then
-      local whole = expected ~= M.SECONDS
+      local whole = kind ~= M.SECONDS
       if not (value >= 0 and value < math.huge) or whole and value % 1 ~= 0 then
         M.fail("%s '%s': %s from 0 expected, got %s", what, name, whole and "integer" or "number", tostring(value))
       end
