@@ -172,8 +172,8 @@ int bx_engine_lua(lua_State *L) {
 
 void bx_engine_lua_open(lua_State *L) {
   static const luaL_Reg methods[] = {
-      {"submit", engine_submit},   {"finished", engine_finished}, {"wait", engine_wait}, {"fd", engine_fd},
-      {"address", engine_address}, {"cancel", engine_cancel},   {"flying", engine_flying},     {NULL, NULL},
+      {"submit", engine_submit},   {"finished", engine_finished}, {"wait", engine_wait},     {"fd", engine_fd},
+      {"address", engine_address}, {"cancel", engine_cancel},     {"flying", engine_flying}, {NULL, NULL},
   };
   luaL_newmetatable(L, METATABLE);
   luaL_newlib(L, methods);
