@@ -8,6 +8,8 @@ files["spec"] = { std = "max+busted", max_line_length = 140 }
 files["lua/bitrix/portal"] = { std = "max+ngx_lua" }
 files["lua/bitrix/portal.lua"] = { std = "max+ngx_lua" }
 files["lua/bitrix/runtime/nginx.lua"] = { std = "max+ngx_lua" }
+files["bench/openresty"] = { std = "max+ngx_lua" }
+files["examples/openresty"] = { std = "max+ngx_lua" }
 files["lua/bitrix/warn.lua"] = { std = "max+ngx_lua" }
 files["lua/bitrix/limiter.lua"] = { std = "max+ngx_lua" }
 files["lua/bitrix/store"] = { std = "max+ngx_lua" }

@@ -124,6 +124,12 @@ run-demo:
 	@$(submake) all
 	@eval "$$(tools/env.sh '$(dir)')" && $(LUA) examples/backlog_add.lua $(DEMO_ARGS)
 
+.PHONY: demo-openresty
+demo-openresty: ## build for LuaJIT, run examples/openresty in nginx against the emulated portal (SERVE=1: until Ctrl-C)
+	@LUA='$(LUA)' tools/deps.sh demo
+	@$(submake) all LUA=luajit
+	@eval "$$(tools/env.sh '$(dir)')" && LUA='$(LUA)' examples/openresty/demo
+
 .PHONY: test
 test: ## run all specs on every Lua that is here (SPEC=spec/portal LUAS="5.4 luajit" restrict it)
 	@LUA='$(LUA)' tools/deps.sh test
@@ -177,6 +183,12 @@ $(oom): $(oom_sources) $(sources) $(wildcard src/*.h spec/oom/*.h) Makefile | $(
 bench: ## CPU instructions and calls a second of one backlog_add beside bare libcurl and other clients
 	@$(submake) all
 	@eval "$$(tools/env.sh '$(dir)')" && MAKE='$(submake)' LUA='$(LUA)' BITRIX_BUILD='$(dir)' bench/run
+
+.PHONY: bench-openresty
+bench-openresty: ## calls in nginx's handlers: this client beside a blocking one and a cosocket client written by hand
+	@LUA='$(LUA)' tools/deps.sh test
+	@$(submake) all LUA=luajit
+	@eval "$$(tools/env.sh '$(dir)')" && LUA='$(LUA)' BENCH_BUILD='$(BUILD)/luajit' bench/openresty/run
 
 # --- installation -------------------------------------------------------------------------------------------------------
 

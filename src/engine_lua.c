@@ -114,6 +114,15 @@ static int engine_cancel(lua_State *L) {
   return 0;
 }
 
+/* engine:flying(exchange) → whether it was submitted and has not ended. */
+static int engine_flying(lua_State *L) {
+  const bx_exchange *x;
+  check_engine(L);
+  x = bx_exchange_check(L, 2);
+  lua_pushboolean(L, x->flight != NULL && !bx_flight_is_lost(x->flight) && bx_flight_is_out(x->flight));
+  return 1;
+}
+
 static int engine_gc(lua_State *L) {
   engine *e = luaL_checkudata(L, 1, METATABLE);
   bx_engine *own = e->engine;
@@ -171,8 +180,8 @@ bx_engine *bx_engine_lua_get(lua_State *L) {
 
 void bx_engine_lua_open(lua_State *L) {
   static const luaL_Reg methods[] = {
-      {"submit", engine_submit},   {"finished", engine_finished}, {"wait", engine_wait}, {"fd", engine_fd},
-      {"address", engine_address}, {"cancel", engine_cancel},     {NULL, NULL},
+      {"submit", engine_submit},   {"finished", engine_finished}, {"wait", engine_wait},     {"fd", engine_fd},
+      {"address", engine_address}, {"cancel", engine_cancel},     {"flying", engine_flying}, {NULL, NULL},
   };
   luaL_newmetatable(L, METATABLE);
   luaL_newlib(L, methods);

@@ -36,6 +36,7 @@ test lua-check                                                      cmd:luacheck
 test luarocks                                                       cmd:luarocks
 test valgrind                                                       cmd:valgrind
 test curl                                                           cmd:curl
+test wrk                                                            cmd:wrk
 test git                                                            cmd:git
 test locales                                                        file:/usr/share/i18n/locales/de_DE
 test nodejs                                                         cmd:node

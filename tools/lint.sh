@@ -25,7 +25,7 @@ lua_files=$(find . -name '*.lua' -o -name .busted -o -name .luacheckrc -o -path 
   esac
 done)
 c_files=$(find src spec/oom bench tools \( -name '*.c' -o -name '*.h' \) 2>/dev/null)
-sh_files=$(find tools bin bench .ci -type f 2>/dev/null | while read -r f; do
+sh_files=$(find tools bin bench examples .ci -type f 2>/dev/null | while read -r f; do
   head -n 1 "$f" | grep -qE '^#!.*(/| )(ba)?sh$' && echo "$f"
 done)
 
