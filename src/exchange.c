@@ -350,6 +350,13 @@ static int exchange_body(lua_State *L) {
   return 1;
 }
 
+/* exchange:place() → where it was last sent, or will be: "https://acme.bitrix24.com". */
+static int exchange_place(lua_State *L) {
+  const char *url = check_exchange(L)->transfer.url.data, *host = strstr(url, "://");
+  lua_pushlstring(L, url, host != NULL ? (size_t)(host - url) + 3 + strcspn(host + 3, "/") : 0);
+  return 1;
+}
+
 /* exchange:token() → the access token that it was last sent with, or nil. A secret. */
 static int exchange_token(lua_State *L) {
   const exchange *x = check_exchange(L);
@@ -372,6 +379,7 @@ void bx_exchange_open(lua_State *L) {
       {"idempotent", exchange_idempotent},
       {"body", exchange_body},
       {"token", exchange_token},
+      {"place", exchange_place},
       {"method", exchange_method},
       {"header", exchange_header},
       {"failure", exchange_failure},
