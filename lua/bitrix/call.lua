@@ -2,6 +2,7 @@
 -- The only loop that sends. Decides nothing about limits (limiter.lua) or retries (retry.lua) and does not wait itself (a
 -- runtime does).
 local core = require "bitrix.core"
+local oauth = require "bitrix.oauth"
 local retry = require "bitrix.retry"
 local runtime = require "bitrix.runtime"
 local stats = require "bitrix.stats"
@@ -66,11 +67,9 @@ end
 -- What is to be done after a failure: "again" and the seconds to wait before; or "done", result, info; or nil, error object.
 local function after_failure(state, rt, exchange, err, history, idempotent, ends, settle)
   local rules = state.policy.retry
-  if state.tokens then
-    local renewed, problem = state.tokens:after_failure(state, exchange, err, rt, ends - core.now())
-    if renewed then return "again", 0 end
-    if problem then return nil, problem end
-  end
+  local again, problem = oauth.after_failure(state, exchange, err, rt, ends - core.now())
+  if again then return "again", 0 end
+  if problem then return nil, problem end
   if not rules then return nil, err end
   if settle and history.lost and (err.executed == "unknown" or err.reason == "backlog_already_added") then
     local outcome, a, b, c = settle(function(number, params)
@@ -106,6 +105,8 @@ end
 local function run(state, rt, exchange, ends, history, options)
   local idempotent = may_run_twice(state, exchange, options)
   local backoff = 0
+  local ready, obstacle = oauth.before(state, exchange, rt, ends - core.now())
+  if not ready then return nil, obstacle end
   while true do
     local left = ends - core.now()
     local waited, token = state.limiter:acquire(rt, options.methods or exchange:method(), left)

@@ -1,5 +1,6 @@
 --- Portals that move: may a redirect be followed, and what is done when it may.
--- A credential goes to no host that these rules do not permit. Only `follow` and `recall` touch anything; they do not wait.
+-- A credential goes to no host that these rules do not permit. Only `follow` and `recall` touch anything; they do
+-- not wait.
 local core = require "bitrix.core"
 local warn = require "bitrix.warn"
 
@@ -112,7 +113,7 @@ function _M.recall(state)
   end
   -- Asked again: what is allowed may be other than it was.
   local origin = known and _M.check(move.home, tostring(known.place) .. "/rest/", move.allow)
-  if origin then state.session:move(origin) end
+  if origin and state.session:move(origin) then state.on_place() end
 end
 
 -- The places that each call under way has been sent to.
@@ -136,6 +137,7 @@ function _M.follow(state, exchange, location)
   if parse(session:place()).origin == origin then return true end -- another call was here first
   local moved, problem = session:move(origin)
   if not moved then return nil, problem end
+  state.on_place()
   if move.store then
     local saved, trouble = move.store:save(key_of(state), { place = origin })
     if not saved then warn("move", "the portal's new address was not saved: " .. core.redact(tostring(trouble))) end

@@ -3,8 +3,8 @@
 --    local store = require("bitrix.store.file").new("/var/lib/acme/tokens.json")
 --
 -- The file is JSON, an object with a member for each key. Beside it are `tokens.json.lock` (stays) and, for moments,
--- `tokens.json.new`. A file that others can read, or that belongs to another user, is refused. Not for network file systems.
--- The methods are those of `bitrix.store.memory`.
+-- `tokens.json.new`. A file that others can read, or that belongs to another user, is refused. Not for network file
+-- systems. The methods are those of `bitrix.store.memory`.
 -- @module bitrix.store.file
 local cjson = require "cjson"
 local core = require "bitrix.core"
