@@ -36,24 +36,25 @@ end
 -- "wrong_token"
 -- @raise a string when an argument is wrong
 function _M.parse(body, options)
-  if type(body) ~= "string" then error("bad argument #1 to 'parse' (string expected, got " .. type(body) .. ")", 2) end
-  if type(options) ~= "table" then error("bad argument #2 to 'parse' (table expected, got " .. type(options) .. ")", 2) end
+  local function bad(number, message) error(("bad argument #%d to 'parse' (%s)"):format(number, message), 3) end
+  if type(body) ~= "string" then bad(1, "string expected, got " .. type(body)) end
+  if type(options) ~= "table" then bad(2, "table expected, got " .. type(options)) end
   for name in pairs(options) do
-    if not OPTIONS[name] then error(("bad argument #2 to 'parse' (unknown option '%s')"):format(tostring(name)), 2) end
+    if not OPTIONS[name] then bad(2, ("unknown option '%s'"):format(tostring(name))) end
   end
   local token = options.application_token
   if token ~= nil and type(token) ~= "function" and not text_of(token) then
-    error("bad argument #2 to 'parse' (option 'application_token': a string or a function expected, got " .. type(token) .. ")", 2)
+    bad(2, "option 'application_token': a string or a function expected, got " .. type(token))
   end
   if token == nil and not options.installation then
-    error("bad argument #2 to 'parse' (option 'application_token' expected: without it anybody's event would do)", 2)
+    bad(2, "option 'application_token' expected: without it anybody's event would do")
   end
   local form = php.parse_query(body)
   local auth = type(form.auth) == "table" and form.auth or {}
   if not text_of(form.event) then return nil, "no_event" end
   local event = {
-    event = form.event:upper(), data = type(form.data) == "table" and form.data or {}, ts = tonumber(form.ts), auth = auth,
-    verified = false, is_system = text_of(auth.access_token) == nil,
+    event = form.event:upper(), data = type(form.data) == "table" and form.data or {}, ts = tonumber(form.ts),
+    auth = auth, verified = false, is_system = text_of(auth.access_token) == nil,
   }
   local expected = expected_token(token, auth, event)
   local came = text_of(auth.application_token)

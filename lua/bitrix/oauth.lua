@@ -61,12 +61,15 @@ function _M.check(given, options)
     -- A name is shown, redacted: a mistake may have put a secret there. A value never is.
     if not expected then return nil, ("option 'oauth': unknown field '%s'"):format(core.redact(tostring(name))) end
     if type(value) ~= expected or value == "" then
-      return nil, ("option 'oauth': field '%s': %s expected, got %s"):format(name, expected, value == "" and "''" or type(value))
+      local got = value == "" and "''" or type(value)
+      return nil, ("option 'oauth': field '%s': %s expected, got %s"):format(name, expected, got)
     end
     config[name] = value
   end
   config.store = config.store or options and options.store
-  if config.domain and config.endpoint then return nil, "option 'oauth': either 'domain' or 'endpoint' expected, not both" end
+  if config.domain and config.endpoint then
+    return nil, "option 'oauth': either 'domain' or 'endpoint' expected, not both"
+  end
   if config.domain and config.domain:find("[^%w.:/%-%[%]]") then
     return nil, "option 'oauth': field 'domain': a host's name expected, like acme.bitrix24.com"
   end
@@ -166,8 +169,10 @@ end
 
 -- ---- before there is a client ----
 
-local EXCHANGE = { client_id = true, client_secret = true, code = true, refresh_token = true, token_url = true, store = true,
-  member_id = true, key = true }
+local EXCHANGE = {
+  client_id = true, client_secret = true, code = true, refresh_token = true, token_url = true, store = true,
+  member_id = true, key = true,
+}
 
 -- The options of bitrix.core's session for a request to the token host.
 local function session_options(options)
@@ -186,15 +191,19 @@ end
 
 local function check_texts(name, options, names)
   for _, field in ipairs(names) do
-    if not is_text(options[field]) then bad(name, ("field '%s': string expected, got %s"):format(field, type(options[field]))) end
+    local value = options[field]
+    if not is_text(value) then bad(name, ("field '%s': string expected, got %s"):format(field, type(value))) end
   end
 end
 
 -- @return tokens, info; or nil, error object; a mistake of the program is raised
 local function exchange(options)
   check_table("exchange", options)
-  check_texts("exchange", options, { "client_id", "client_secret", options.refresh_token and "refresh_token" or "code" })
-  if options.code and options.refresh_token then bad("exchange", "either 'code' or 'refresh_token' expected, not both") end
+  local grant = options.refresh_token and "refresh_token" or "code"
+  check_texts("exchange", options, { "client_id", "client_secret", grant })
+  if options.code and options.refresh_token then
+    bad("exchange", "either 'code' or 'refresh_token' expected, not both")
+  end
   local store = options.store
   if store ~= nil and not is_store(store) then bad("exchange", "field 'store': a store expected") end
   local session, deadline = core.session(session_options(options))
@@ -209,7 +218,8 @@ local function exchange(options)
     local key = key_of(options.client_id, options.member_id or answer.member_id, answer.client_endpoint, options.key)
     local saved, problem = store:save(key, tokens.copy(answer))
     if not saved then
-      answer, more = nil, { kind = "auth", reason = "store", message = "the store of tokens failed: " .. tostring(problem) }
+      answer = nil
+      more = { kind = "auth", reason = "store", message = "the store of tokens failed: " .. tostring(problem) }
     end
   end
   if not answer then err = err or tokens.error(session, "oauth.token", more) end
@@ -229,7 +239,9 @@ local function authorize_url(options)
   if options.state ~= nil then check_texts("authorize_url", options, { "state" }) end
   local endpoint = options.endpoint or endpoint_of(options.domain)
   local root = endpoint:match("^(https?://.*/)rest/$") or endpoint:match("^(https?://.*/)rest/api/$")
-  if not root or endpoint:find("[%s?#@]") then bad("authorize_url", "the portal's address expected, like acme.bitrix24.com") end
+  if not root or endpoint:find("[%s?#@]") then
+    bad("authorize_url", "the portal's address expected, like acme.bitrix24.com")
+  end
   local function escape(text)
     return (text:gsub("[^%w._~-]", function(c) return ("%%%02X"):format(c:byte()) end))
   end
@@ -275,7 +287,9 @@ function _M.face(finish)
   -- @treturn string the address
   -- @treturn string the state
   function face.authorize_url(options)
-    if options == face then error("bad call of 'authorize_url': write bitrix.oauth.authorize_url{...}, with a dot", 2) end
+    if options == face then
+      error("bad call of 'authorize_url': write bitrix.oauth.authorize_url{...}, with a dot", 2)
+    end
     return authorize_url(options)
   end
 

@@ -37,11 +37,15 @@ local function failed(kind, reason, message)
   return { id = core.random(8), kind = kind, reason = reason, message = message }
 end
 
-local function failed_store(problem) return failed("auth", "store", "the store of tokens failed: " .. tostring(problem)) end
+local function failed_store(problem)
+  return failed("auth", "store", "the store of tokens failed: " .. tostring(problem))
+end
 
 local function is_late(failure) return failure ~= nil and failure.reason == "deadline" end
 
-local function too_late() return failed("timeout", "deadline", "the deadline passed while the access token was renewed") end
+local function too_late()
+  return failed("timeout", "deadline", "the deadline passed while the access token was renewed")
+end
 
 local function from_error(err, refresh_token)
   local failure = failed(err.kind, err.reason, err.message)
@@ -78,7 +82,7 @@ function _M.ask(rt, session, address, fields, seconds, member_id)
     return nil, failed("protocol", "bad_shape", "the token host's answer has no access_token"), attempt
   end
   if member_id and answer.member_id ~= member_id then
-    return nil, failed("auth", "wrong_portal", "these are another portal's tokens: its member_id is not the one given"), attempt
+    return nil, failed("auth", "wrong_portal", "these are another portal's tokens: not of this member_id"), attempt
   end
   return answer, more, attempt
 end
@@ -100,7 +104,8 @@ end
 -- that is in it shows none
 function _M.new(config, state)
   local store, key, session = config.store, config.key, state.session
-  local seed = config.access_token and { access_token = config.access_token, refresh_token = config.refresh_token } or nil
+  local seed -- what the options say
+  if config.access_token then seed = { access_token = config.access_token, refresh_token = config.refresh_token } end
   local current  -- the record in use
   local unsaved  -- a record that the store did not take yet
   local loaded = false
@@ -130,7 +135,8 @@ function _M.new(config, state)
       if #seeds >= SEEDS then table.remove(seeds, 1) end
       seeds[#seeds + 1] = seed.refresh_token
       record = {
-        access_token = seed.access_token, refresh_token = seed.refresh_token, member_id = config.member_id, seeds = seeds,
+        access_token = seed.access_token, refresh_token = seed.refresh_token, member_id = config.member_id,
+        seeds = seeds,
       }
     end
     if not record then return true end
@@ -348,7 +354,8 @@ function _M.new(config, state)
       local moved, why = session:move(current.client_endpoint or "")
       if not moved then
         current = nil
-        return nil, error_of(exchange, failed("auth", "no_tokens", "the saved tokens do not say where the portal is: " .. why))
+        return nil, error_of(exchange, failed("auth", "no_tokens",
+          "the saved tokens do not say where the portal is: " .. why))
       end
       state.on_place()
     end

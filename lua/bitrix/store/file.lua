@@ -16,7 +16,11 @@ local json = cjson.new()
 -- cjson makes floats of all numbers.
 local function with_integers(value)
   for k, v in pairs(value) do
-    if type(v) == "table" then with_integers(v) else value[k] = math.tointeger and math.tointeger(v) or v end
+    if type(v) == "table" then
+      with_integers(v)
+    elseif type(v) == "number" then
+      value[k] = math.tointeger and math.tointeger(v) or v
+    end
   end
   return value
 end
