@@ -49,6 +49,8 @@ local function open(state, options)
   end
   local rules, problem = policy.of(options, deadline_or_problem)
   if not rules then return nil, problem end
+  wrong = config and oauth.check_address(config, session)
+  if wrong then return nil, wrong end
   state.session, state.policy = session, rules
   function state.on_place() state.limiter = limiter.get(session:place(), rules.limit) end
   state.on_place()

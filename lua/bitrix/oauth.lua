@@ -109,6 +109,20 @@ function _M.with_session(options, config)
   return copy
 end
 
+-- What is wrong with the token host's address, or nil.
+local function wrong_token_url(session, address)
+  local form, problem = session:form(address, {})
+  if not form then return "field 'token_url': " .. problem end
+  form:close()
+end
+
+--- What is wrong with the token host's address of a config.
+-- @treturn ?string message that names the field
+function _M.check_address(config, session)
+  local wrong = wrong_token_url(session, config.token_url)
+  return wrong and "option 'oauth': " .. wrong
+end
+
 --- Makes what keeps a client's tokens, see tokens.lua.
 _M.tokens = tokens.new
 
@@ -183,33 +197,34 @@ local function session_options(options)
   return given
 end
 
-local function bad(name, message) error(("bad argument #1 to '%s' (%s)"):format(name, message), 4) end
-
-local function check_table(name, options)
-  if type(options) ~= "table" then bad(name, "table expected, got " .. type(options)) end
-end
-
-local function check_texts(name, options, names)
+-- What is wrong with the options, or nil.
+local function wrong_texts(options, names)
   for _, field in ipairs(names) do
     local value = options[field]
-    if not is_text(value) then bad(name, ("field '%s': string expected, got %s"):format(field, type(value))) end
+    if not is_text(value) then return ("field '%s': string expected, got %s"):format(field, type(value)) end
   end
 end
 
--- @return tokens, info; or nil, error object; a mistake of the program is raised
+local function wrong_exchange(options)
+  if type(options) ~= "table" then return "table expected, got " .. type(options) end
+  if options.code and options.refresh_token then return "either 'code' or 'refresh_token' expected, not both" end
+  if options.store ~= nil and not is_store(options.store) then return "field 'store': a store expected" end
+  return wrong_texts(options, { "client_id", "client_secret", options.refresh_token and "refresh_token" or "code" })
+end
+
+-- @return[1] tokens, info
+-- @return[2] nil, error object
+-- @return[3] nil, message about a mistake of the program
 local function exchange(options)
-  check_table("exchange", options)
-  local grant = options.refresh_token and "refresh_token" or "code"
-  check_texts("exchange", options, { "client_id", "client_secret", grant })
-  if options.code and options.refresh_token then
-    bad("exchange", "either 'code' or 'refresh_token' expected, not both")
-  end
+  local wrong = wrong_exchange(options)
+  if wrong then return nil, "bad argument #1 to 'exchange' (" .. wrong .. ")" end
   local store = options.store
-  if store ~= nil and not is_store(store) then bad("exchange", "field 'store': a store expected") end
   local session, deadline = core.session(session_options(options))
-  if not session then bad("exchange", deadline) end
+  if not session then return nil, "bad argument #1 to 'exchange' (" .. deadline .. ")" end
+  wrong = wrong_token_url(session, options.token_url or TOKEN_URL)
+  if wrong then return nil, "bad argument #1 to 'exchange' (" .. wrong .. ")" end
   local rt, obstacle = runtime.current()
-  if not rt then error(obstacle, 4) end
+  if not rt then return nil, obstacle end
   local answer, more, attempt, err = tokens.ask(rt, session, options.token_url or TOKEN_URL, {
     grant_type = options.code and "authorization_code" or "refresh_token", client_id = options.client_id,
     client_secret = options.client_secret, code = options.code, refresh_token = options.refresh_token,
@@ -233,15 +248,16 @@ local function exchange(options)
   return tokens.copy(answer), more
 end
 
+-- @return[1] address, state
+-- @return[2] nil, message about a mistake of the program
 local function authorize_url(options)
-  check_table("authorize_url", options)
-  check_texts("authorize_url", options, { "client_id", options.endpoint and "endpoint" or "domain" })
-  if options.state ~= nil then check_texts("authorize_url", options, { "state" }) end
+  if type(options) ~= "table" then return nil, "table expected, got " .. type(options) end
+  local wrong = wrong_texts(options, { "client_id", options.endpoint and "endpoint" or "domain" })
+    or options.state ~= nil and wrong_texts(options, { "state" })
+  if wrong then return nil, wrong end
   local endpoint = options.endpoint or endpoint_of(options.domain)
   local root = endpoint:match("^(https?://.*/)rest/$") or endpoint:match("^(https?://.*/)rest/api/$")
-  if not root or endpoint:find("[%s?#@]") then
-    bad("authorize_url", "the portal's address expected, like acme.bitrix24.com")
-  end
+  if not root or endpoint:find("[%s?#@]") then return nil, "the portal's address expected, like acme.bitrix24.com" end
   local function escape(text)
     return (text:gsub("[^%w._~-]", function(c) return ("%%%02X"):format(c:byte()) end))
   end
@@ -274,7 +290,9 @@ function _M.face(finish)
   -- argument is wrong
   function face.exchange(options)
     if options == face then error("bad call of 'exchange': write bitrix.oauth.exchange{...}, with a dot", 2) end
-    return finish(exchange(options))
+    local answer, more = exchange(options)
+    if type(more) == "string" then error(more, 2) end
+    return finish(answer, more)
   end
 
   --- The address to send a user to, who then comes back with a code.
@@ -290,7 +308,9 @@ function _M.face(finish)
     if options == face then
       error("bad call of 'authorize_url': write bitrix.oauth.authorize_url{...}, with a dot", 2)
     end
-    return authorize_url(options)
+    local address, state = authorize_url(options)
+    if not address then error(("bad argument #1 to 'authorize_url' (%s)"):format(state), 2) end
+    return address, state
   end
 
   return face
