@@ -5,7 +5,6 @@
 
 #include "catalog.h"
 #include "error.h"
-#include "form.h"
 #include "json.h"
 #include "mask.h"
 #include "params.h"
@@ -141,49 +140,6 @@ int bx_exchange_call(lua_State *L) {
     if (bx_buffer_append(&x->transfer.body, text, length) != 0) no_memory(L);
   }
   lua_pop(L, 1);
-  return 1;
-}
-
-/* ---- a form for the token host ---- */
-
-int bx_exchange_form(lua_State *L) {
-  static const char *const lines[] = {"Content-Type: application/x-www-form-urlencoded", "Accept: application/json",
-                                      "Expect:"};
-  bx_session *session = bx_session_check(L, 1);
-  size_t length, i;
-  const char *address = luaL_checklstring(L, 2, &length), *problem;
-  exchange *x;
-  luaL_checktype(L, 3, LUA_TTABLE);
-  lua_settop(L, 3);
-  if (!bx_exchange_check_open(L, session, "form")) return bx_exchange_refuse(L, session);
-  if ((problem = bx_settings_check_form(address, length)) != NULL) {
-    if (problem == bx_settings_no_memory) no_memory(L);
-    lua_pushstring(L, problem);
-    return bx_exchange_refuse(L, session);
-  }
-  x = push_exchange(L, session, "");
-  x->shape = BX_TOKENS;
-  x->transfer.id[0] = '\0';
-  x->transfer.url.length = 0;
-  if (bx_buffer_append(&x->transfer.url, address, length + 1) != 0) no_memory(L);
-  for (i = 0; i < sizeof lines / sizeof *lines; i++) {
-    struct curl_slist *longer = curl_slist_append(x->transfer.headers, lines[i]);
-    if (longer == NULL) no_memory(L);
-    x->transfer.headers = longer;
-  }
-  lua_pushnil(L);
-  while (lua_next(L, 3) != 0) {
-    size_t name_length, value_length;
-    const char *name, *value;
-    luaL_argcheck(L, lua_type(L, -2) == LUA_TSTRING && lua_type(L, -1) == LUA_TSTRING, 3, "strings by names expected");
-    name = lua_tolstring(L, -2, &name_length);
-    value = lua_tolstring(L, -1, &value_length);
-    if ((bx_redact_is_credential(name, name_length) || strcmp(name, "code") == 0) &&
-        bx_secrets_add_token(&session->settings.secrets, value, value_length) != 0)
-      no_memory(L);
-    if (bx_form_pair(&x->transfer.body, name, name_length, value, value_length) != 0) no_memory(L);
-    lua_pop(L, 1);
-  }
   return 1;
 }
 
@@ -350,6 +306,13 @@ static int exchange_body(lua_State *L) {
   return 1;
 }
 
+/* exchange:place() → where it was last sent, or will be: "https://acme.bitrix24.com". */
+static int exchange_place(lua_State *L) {
+  const char *url = check_exchange(L)->transfer.url.data, *host = strstr(url, "://");
+  lua_pushlstring(L, url, host != NULL ? (size_t)(host - url) + 3 + strcspn(host + 3, "/") : 0);
+  return 1;
+}
+
 /* exchange:token() → the access token that it was last sent with, or nil. A secret. */
 static int exchange_token(lua_State *L) {
   const exchange *x = check_exchange(L);
@@ -366,17 +329,10 @@ static int exchange_tostring(lua_State *L) {
 
 void bx_exchange_open(lua_State *L) {
   static const luaL_Reg methods[] = {
-      {"perform", exchange_perform},
-      {"result", exchange_result},
-      {"close", exchange_close},
-      {"idempotent", exchange_idempotent},
-      {"body", exchange_body},
-      {"token", exchange_token},
-      {"method", exchange_method},
-      {"header", exchange_header},
-      {"failure", exchange_failure},
-      {"id", exchange_id},
-      {NULL, NULL},
+      {"perform", exchange_perform},       {"result", exchange_result}, {"close", exchange_close},
+      {"idempotent", exchange_idempotent}, {"body", exchange_body},     {"token", exchange_token},
+      {"place", exchange_place},           {"method", exchange_method}, {"header", exchange_header},
+      {"failure", exchange_failure},       {"id", exchange_id},         {NULL, NULL},
   };
   int i, base = lua_gettop(L) - BX_EXCHANGE_UPVALUES;
   luaL_newmetatable(L, METATABLE);

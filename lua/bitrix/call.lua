@@ -2,6 +2,7 @@
 -- The only loop that sends. Decides nothing about limits (limiter.lua) or retries (retry.lua) and does not wait itself (a
 -- runtime does).
 local core = require "bitrix.core"
+local oauth = require "bitrix.oauth"
 local retry = require "bitrix.retry"
 local runtime = require "bitrix.runtime"
 local stats = require "bitrix.stats"
@@ -82,11 +83,9 @@ end
 -- What is to be done after a failure: "again" and the seconds to wait before; "done", result, info; or nil, error object.
 local function after_failure(state, rt, exchange, err, history, ends, options, params)
   local rules = state.policy.retry
-  if state.tokens then
-    local renewed, problem = state.tokens:after_failure(state, exchange, err, rt, ends - core.now())
-    if renewed then return "again", 0 end
-    if problem then return nil, problem end
-  end
+  local again, problem = oauth.after_failure(state, exchange, err, rt, ends - core.now())
+  if again then return "again", 0 end
+  if problem then return nil, problem end
   if not rules then return nil, err end
   local idempotent = history.idempotent
   if options.settle and history.lost and (err.executed == "unknown" or err.reason == "backlog_already_added") then
@@ -163,8 +162,15 @@ function _M.perform(state, exchange, left, options, params)
   local ends = core.now() + left
   local waited, token = 0, nil
   local attempts, history, result, more, row
-  if state.limiter then waited, token = state.limiter:acquire(rt, options.methods or method, left) end
-  if waited then
+  local ready, obstacle = true, nil
+  if state.tokens or not state.move.recalled then
+    ready, obstacle = oauth.before(state, exchange, rt, left)
+    left = ends - core.now()
+  end
+  if ready and state.limiter then waited, token = state.limiter:acquire(rt, options.methods or method, left) end
+  if not ready then
+    attempts, more = {}, obstacle
+  elseif waited then
     if waited > 0 then left = ends - core.now() end
     result, more, row = attempt(state, rt, exchange, left, counts, waited, token)
     attempts = { row }

@@ -3,8 +3,11 @@
 local batch = require "bitrix.batch"
 local call = require "bitrix.call"
 local core = require "bitrix.core"
+local event = require "bitrix.event"
 local limiter = require "bitrix.limiter"
 local list = require "bitrix.list"
+local move = require "bitrix.move"
+local oauth = require "bitrix.oauth"
 local parallel = require "bitrix.parallel"
 local policy = require "bitrix.policy"
 local scrum = require "bitrix.scrum"
@@ -26,11 +29,19 @@ Client.__index = Client
 --- Opens a session into `state`.
 -- @return true; or nil and a message about the options
 local function open(state, options)
-  local webhook = options.webhook == nil and os.getenv(ENVIRONMENT) or nil
+  local webhook = options.webhook == nil and options.oauth == nil and os.getenv(ENVIRONMENT) or nil
   if webhook then
     local complete = { webhook = webhook }
     for name, value in pairs(options) do complete[name] = value end
     options = complete
+  end
+  local moves, wrong = move.options(options)
+  if not moves then return nil, wrong end
+  local config
+  if options.oauth ~= nil then
+    config, wrong = oauth.check(options.oauth, options)
+    if not config then return nil, wrong end
+    options = oauth.with_session(options, config)
   end
   local session, deadline_or_problem = core.session(options)
   if not session then
@@ -38,8 +49,15 @@ local function open(state, options)
   end
   local rules, problem = policy.of(options, deadline_or_problem)
   if not rules then return nil, problem end
+  wrong = config and oauth.check_address(config, session)
+  if wrong then return nil, wrong end
   state.session, state.policy = session, rules
-  state.limiter = rules.limit ~= false and limiter.get(session:place(), rules.limit) or nil
+  function state.on_place()
+    state.limiter = rules.limit ~= false and limiter.get(session:place(), rules.limit) or nil
+  end
+  state.on_place()
+  state.move = moves
+  state.tokens = config and oauth.tokens(config, state)
   state.stats = stats.new()
   state.v3 = (options.webhook or options.oauth.endpoint):find("/rest/api/", 1, true) ~= nil
   return true
@@ -219,6 +237,8 @@ function _M.face(finish)
     null = core.null,
     is_error = core.is_error,
     redact = core.redact,
+    oauth = oauth.face(finish),
+    event = event,
     parallel = side_by_side.parallel,
     parallel_settled = side_by_side.parallel_settled,
     map = side_by_side.map,

@@ -2,6 +2,7 @@
 -- Reads them and writes them. Pure functions; no HTTP, no JSON.
 
 local keys = require "bitrix.portal.keys"
+local php = require "bitrix.php"
 
 local M = {}
 
@@ -54,60 +55,12 @@ function M.to_integer(value)
   return 0
 end
 
---- Undoes percent-coding.
--- @tparam string text
--- @tparam boolean form `+` stands for a space
-function M.unescape(text, form)
-  if form then
-    text = text:gsub("%+", " ")
-  end
-  return (text:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
-end
+M.unescape, M.integer_key = php.unescape, php.integer_key
 
-local MOST_NESTED = 64 -- PHP's max_input_nesting_level
-
--- "fields[groupId]" → { "fields", "groupId" }; "a[]" → { "a", "" }. A bracket that is not closed belongs to the name.
-local function path_of(name)
-  local base, rest = name:match("^([^%[]+)(.*)$")
-  if not base then
-    return { name }
-  end
-  local path = { base }
-  local position = 1
-  while true do
-    local key, after = rest:match("^%[([^%]]*)%]()", position)
-    if not key or #path == MOST_NESTED then
-      return path
-    end
-    path[#path + 1] = key
-    position = after
-  end
-end
-
---- The integer that PHP makes of a key like "0" or "12"; nil for other keys, and for numbers above 999999.
-function M.integer_key(key)
-  return (key == "0" or #key <= 6 and key:find("^[1-9]%d*$")) and tonumber(key) or nil
-end
-
-local function put(root, path, value)
-  local node = root
-  for i = 1, #path do
-    local key = path[i]
-    if i > 1 then
-      local position = M.integer_key(key)
-      -- Lua's lists begin at 1.
-      key = key == "" and #node + 1 or position and position + 1 or key
-    end
-    if i == #path then
-      keys.put(node, key, value)
-    else
-      if type(node[key]) ~= "table" then
-        keys.put(node, key, keys.set_order({}, {}))
-      end
-      node = node[key]
-    end
-  end
-end
+local ORDERED = {
+  put = keys.put,
+  new = function() return keys.set_order({}, {}) end,
+}
 
 --- Reads `fields[groupId]=125&ids[]=1&ids[]=2` as PHP does. All values are strings. The nested tables know the
 -- order of their keys, see keys.lua.
@@ -115,14 +68,7 @@ end
 -- @tparam[opt] table into where to put the parameters
 -- @treturn table
 function M.parse_query(text, into)
-  local params = into or {}
-  for pair in text:gmatch("[^&]+") do
-    local name, value = pair:match("^([^=]*)=?(.*)$")
-    if name ~= "" then
-      put(params, path_of(M.unescape(name, true)), M.unescape(value, true))
-    end
-  end
-  return params
+  return php.parse_query(text, into, ORDERED, math.huge)
 end
 
 -- PHP's urlencode.
