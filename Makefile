@@ -152,11 +152,31 @@ docs: all ## bring the parts of doc/ and library/ up to date that the catalog de
 
 .PHONY: format
 format: ## format the C sources in place
-	clang-format -i src/*.[ch] $(wildcard spec/oom/*.[ch] bench/*.[ch])
+	clang-format -i src/*.[ch] $(wildcard spec/oom/*.[ch] spec/engine/*.[ch] bench/*.[ch])
 
 .PHONY: check-asan
-check-asan: ## all specs with AddressSanitizer and UndefinedBehaviorSanitizer, on Lua 5.4 and LuaJIT
+check-asan: ## all specs and the engine's states with AddressSanitizer and UndefinedBehaviorSanitizer, on Lua 5.4 and LuaJIT
 	@MAKE='$(submake)' tools/check-asan.sh
+	@$(submake) run-states SANITIZER=address,undefined
+
+# States that open and close with exchanges on their way, in several threads; the driver is C.
+states := build/$(SANITIZER)/$(LUA_ID)/states
+states_cflags = -O1 -g -fsanitize=$(SANITIZER) -fno-omit-frame-pointer
+lua_libs = $(shell for p in $(call lua_pc_names,$(LUA_ID)); do $(PKG_CONFIG) --libs $$p 2>/dev/null && break; done)
+
+.PHONY: check-tsan
+check-tsan: ## the engine with ThreadSanitizer: Lua states that open and close with exchanges on their way (STATES="threads rounds")
+	@SANITIZER=thread TSAN_OPTIONS="halt_on_error=0:suppressions=tools/tsan.supp $$TSAN_OPTIONS" $(submake) run-states
+
+.PHONY: run-states
+run-states: $(states)
+	@eval "$$(tools/env.sh '$(dir)')" && $(states) $(or $(STATES),3 100)
+
+$(states): $(wildcard spec/engine/*.c) $(sources) $(wildcard src/*.h) Makefile | $(dir)/ready
+	@mkdir -p $(@D)
+	@$(if $(V),,echo "driver of states for $(notdir $(LUA)): $@")
+	$(Q)$(CC) $(states_cflags) $(CPPFLAGS) $(own_cflags) -Isrc -o $@ $(wildcard spec/engine/*.c) $(sources) \
+	  -Wl,-E $(lua_libs) $(CURL_LIBS) -lm -ldl
 
 .PHONY: check-valgrind
 check-valgrind: ## a part of the specs under valgrind: no error, no definite leak (VALGRIND_SPECS="..." to choose)
@@ -165,7 +185,6 @@ check-valgrind: ## a part of the specs under valgrind: no error, no definite lea
 # The driver is C: it lets the n-th allocation of Lua, of libcurl, of ours fail, for every n.
 oom := $(BUILD)/oom/$(LUA_ID)/oom
 oom_sources := $(wildcard spec/oom/*.c)
-oom_lua_libs = $(shell for p in $(call lua_pc_names,$(LUA_ID)); do $(PKG_CONFIG) --libs $$p 2>/dev/null && break; done)
 OOM_CFLAGS ?= -O1 -g
 
 .PHONY: check-oom
@@ -177,7 +196,7 @@ $(oom): $(oom_sources) $(sources) $(wildcard src/*.h spec/oom/*.h) Makefile | $(
 	@mkdir -p $(@D)
 	@$(if $(V),,echo "out-of-memory driver for $(notdir $(LUA)): $@")
 	$(Q)$(CC) $(OOM_CFLAGS) $(CPPFLAGS) $(own_cflags) -DBX_TEST_ALLOC -Isrc -o $@ \
-	  $(oom_sources) $(sources) -Wl,-E $(oom_lua_libs) $(CURL_LIBS) -lm
+	  $(oom_sources) $(sources) -Wl,-E $(lua_libs) $(CURL_LIBS) -lm
 
 .PHONY: bench
 bench: ## CPU instructions and calls a second of one backlog_add beside bare libcurl and other clients

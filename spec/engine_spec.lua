@@ -800,13 +800,13 @@ describe("the engine", function()
 
   describe("ends with its Lua state", function()
     -- Runs Lua code in a process of its own; its output and how long it took.
-    local function run_lua(code)
+    local function run_lua(code, environment)
       local name = os.tmpname()
       local file = assert(io.open(name, "w"))
       file:write(code)
       file:close()
       local started = core.now()
-      local pipe = io.popen(("%s %q 2>&1; echo exit $?"):format(os.getenv("BITRIX_LUA") or arg[-1], name))
+      local pipe = io.popen(("%s %s %q 2>&1; echo exit $?"):format(environment or "", os.getenv("BITRIX_LUA") or arg[-1], name))
       local text = pipe:read("*a")
       pipe:close()
       os.remove(name)
@@ -833,14 +833,23 @@ describe("the engine", function()
       for _, tail in ipairs{
         "submit(20)", "submit(20) session:close()", "submit(20) kept = nil", "submit(20) kept = nil collectgarbage()",
         "submit(20) for _, x in ipairs(kept) do engine:cancel(x) end", "submit(1) engine = nil session = nil",
-        "submit(5) os.exit(0, true)", "submit(5) os.exit(0)", "engine:fd()", "engine:address()", "",
+        "submit(5) os.exit(0, true)", "engine:fd()", "engine:address()", "",
         "submit(5) engine:address() getmetatable('').engine = engine", "submit(3) engine:wait(0.05) submit(3)",
-        "late = setmetatable({}, { __gc = function() pcall(submit, 1) end }) submit(3)",
+        -- A finalizer that runs before the engine's, where tables have one.
+        "extra = session:call('x') late = setmetatable({}, { __gc = function() engine:submit(extra) end }) submit(3)",
       } do
         local text, took = run_lua(prelude(hand) .. tail)
         assert.equal("exit 0\n", text, tail)
         assert.is_true(took < 10, tail)
       end
+      hand.close()
+    end)
+
+    it("or with its process, when that does not close the state", function()
+      local hand = play()
+      -- The state's own memory is not freed then, which a sanitizer would call a leak.
+      local text = run_lua(prelude(hand) .. "submit(5) os.exit(0)", "ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0")
+      assert.equal("exit 0\n", text)
       hand.close()
     end)
 

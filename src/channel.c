@@ -124,6 +124,7 @@ static void open_channel(bx_engine *e, int fd) {
     return;
   }
   memset(c, 0, sizeof *c);
+  bx_watches_set_busy(&e->watches, fd);
   memset(w, 0, sizeof *w);
   w->is = BX_CHANNEL;
   w->channel = c;

@@ -302,8 +302,7 @@ void *bx_loop_run(void *engine) {
     /* First the portals, so that a kept connection that has ended is not used for what comes next; the channels last, because
        a ticket may be of a flight that is still in the inbox. */
     for (i = 0; i < count; i++)
-      if (e->watches.of[news[i].fd].is == BX_PORTAL || e->watches.of[news[i].fd].is == BX_HELPER)
-        bx_portals_news(e, news[i].fd, news[i].events);
+      if (e->watches.of[news[i].fd].is >= BX_HELPER) bx_portals_news(e, news[i].fd, news[i].events);
     running = take_orders(e);
     if (running) {
       grant_wishes(e);

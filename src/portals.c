@@ -54,11 +54,10 @@ static void end(bx_engine *e, int fd) {
   shutdown(fd, SHUT_RDWR);
 }
 
-static void rest(bx_engine *e, int fd, bx_watch *w, CURL *easy) {
-  bx_flight *f = flight_of(easy);
+/* libcurl wants nothing of it at this time: the request is over. */
+static void rest(bx_engine *e, int fd, CURL *easy, const bx_flight *f) {
+  bx_watch *w = bx_watches_of(&e->watches, fd);
   long version = 0, port = 0;
-  if (f == NULL || w->registered != BX_READ) bx_watches_set(&e->watches, fd, 0);
-  if (f == NULL) return;
   curl_easy_getinfo(easy, CURLINFO_HTTP_VERSION, &version);
   curl_easy_getinfo(easy, CURLINFO_LOCAL_PORT, &port);
   w->http2 = version == CURL_HTTP_VERSION_2_0;
@@ -68,25 +67,42 @@ static void rest(bx_engine *e, int fd, bx_watch *w, CURL *easy) {
   if (__atomic_load_n(&f->fleet->closed, __ATOMIC_RELAXED)) end(e, fd);
 }
 
+/* libcurl lets go of it. A connection that was never used (7.88, at least) is closed before this is told, and not by
+   on_close: the number may be another thread's descriptor by now. So no system call with it. */
+static void let_go(bx_engine *e, int fd, CURL *easy) {
+  bx_watch *w = bx_watches_of(&e->watches, fd);
+  const bx_flight *f = flight_of(easy);
+  if (w->is == BX_HELPER) {
+    bx_watches_set(&e->watches, fd, 0);
+    w->is = BX_NOTHING;
+  } else if (w->is == BX_PORTAL && f != NULL && f->http.requests > 0 && w->registered == BX_READ) {
+    rest(e, fd, easy, f);
+  } else if (w->is == BX_PORTAL) {
+    w->is = BX_ADRIFT;
+  }
+}
+
 static int on_watch(CURL *easy, curl_socket_t fd, int what, void *user, void *own) {
   bx_engine *e = user;
   bx_watch *w = bx_watches_of(&e->watches, fd);
   bx_flight *f;
-  int failed = w == NULL;
   (void)own;
-  if (w != NULL && what == CURL_POLL_REMOVE && w->is == BX_PORTAL) {
-    rest(e, fd, w, easy);
-  } else if (w != NULL && what == CURL_POLL_REMOVE) {
-    bx_watches_set(&e->watches, fd, 0);
-    w->is = BX_NOTHING;
-  } else if (w != NULL) {
-    if (w->is == BX_NOTHING) w->is = BX_HELPER;
+  if (what == CURL_POLL_REMOVE) {
+    if (w != NULL) let_go(e, fd, easy);
+    return 0;
+  }
+  if (w != NULL) {
+    if (w->is == BX_NOTHING || w->is == BX_ADRIFT) {
+      w->is = w->is == BX_ADRIFT ? BX_PORTAL : BX_HELPER;
+      w->registered = 0;
+    }
     bx_watches_set_busy(&e->watches, fd);
-    failed = bx_watches_set(&e->watches, fd,
-                            (what & CURL_POLL_IN ? BX_READ : 0) | (what & CURL_POLL_OUT ? BX_WRITE : 0)) != 0;
+    if (bx_watches_set(&e->watches, fd, (what & CURL_POLL_IN ? BX_READ : 0) | (what & CURL_POLL_OUT ? BX_WRITE : 0)) ==
+        0)
+      return 0;
   }
   /* Nobody would hear of its end: it has to be ended here. */
-  if (failed && what != CURL_POLL_REMOVE && (f = flight_of(easy)) != NULL) f->starved = e->starved = 1;
+  if ((f = flight_of(easy)) != NULL) f->starved = e->starved = 1;
   return 0;
 }
 
@@ -151,6 +167,10 @@ void bx_portals_news(bx_engine *e, int fd, int events) {
   ssize_t got;
   int count;
   if (w->registered == 0) return; /* older news made an end of it */
+  if (w->is == BX_ADRIFT) {
+    bx_watches_set(&e->watches, fd, 0);
+    return;
+  }
   if (!w->idle) {
     curl_multi_socket_action(
         e->multi, fd, (events & BX_READ ? CURL_CSELECT_IN : 0) | (events & BX_WRITE ? CURL_CSELECT_OUT : 0), &count);

@@ -19,7 +19,10 @@ static int set_epoll(const bx_watches *w, int fd, int before, int events) {
   event.events = (events & BX_READ ? EPOLLIN : 0u) | (events & BX_WRITE ? EPOLLOUT : 0u) |
                  (events & BX_RING ? (unsigned)EPOLLET : 0u);
   event.data.fd = fd;
-  return epoll_ctl(w->epoll, events == 0 ? EPOLL_CTL_DEL : before == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, &event);
+  if (events == 0) return epoll_ctl(w->epoll, EPOLL_CTL_DEL, fd, &event);
+  if (before != 0 && epoll_ctl(w->epoll, EPOLL_CTL_MOD, fd, &event) == 0) return 0;
+  if (epoll_ctl(w->epoll, EPOLL_CTL_ADD, fd, &event) == 0) return 0;
+  return errno == EEXIST ? epoll_ctl(w->epoll, EPOLL_CTL_MOD, fd, &event) : -1;
 }
 
 int bx_watches_wait(bx_watches *w, bx_news *news, int most, int milliseconds) {

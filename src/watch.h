@@ -14,7 +14,8 @@ typedef enum bx_watched {
   BX_LISTENER,
   BX_CHANNEL,
   BX_HELPER, /* libcurl's own, of its resolver */
-  BX_PORTAL  /* a connection to a portal, from its making to its closing */
+  BX_PORTAL, /* a connection to a portal, from its making to its closing */
+  BX_ADRIFT /* one that libcurl gave up before a request went out on it: it may be closed, and its number in use elsewhere */
 } bx_watched;
 
 typedef struct bx_watch {
@@ -47,7 +48,8 @@ void bx_watches_close(bx_watches *w);
 /* What is known of a descriptor, or NULL when memory ran out. Valid until the next call with another descriptor. */
 bx_watch *bx_watches_of(bx_watches *w, int fd);
 
-/* Has it watched for these events and no others; none: not at all. It must have a bx_watch. 0, or -1 with errno. */
+/* Has it watched for these events and no others; none: not at all. It must have a bx_watch, whose `registered` may be wrong if
+   it is not `events`. 0, or -1 with errno. */
 int bx_watches_set(bx_watches *w, int fd, int events);
 
 /* Puts it into the list of idle ones, takes it out (if it is there). */

@@ -24,7 +24,7 @@ lua_files=$(find . -name '*.lua' -o -name .busted -o -name .luacheckrc -o -path 
     *) head -n 1 "$f" 2>/dev/null | grep -q '^#!.*lua' && echo "$f" ;;
   esac
 done)
-c_files=$(find src spec/oom bench tools \( -name '*.c' -o -name '*.h' \) 2>/dev/null)
+c_files=$(find src spec/oom spec/engine bench tools \( -name '*.c' -o -name '*.h' \) 2>/dev/null)
 sh_files=$(find tools bin bench examples .ci -type f 2>/dev/null | while read -r f; do
   head -n 1 "$f" | grep -qE '^#!.*(/| )(ba)?sh$' && echo "$f"
 done)
