@@ -11,6 +11,8 @@ files["lua/bitrix/runtime/nginx.lua"] = { std = "max+ngx_lua" }
 files["bench/openresty"] = { std = "max+ngx_lua" }
 files["examples/openresty"] = { std = "max+ngx_lua" }
 files["lua/bitrix/warn.lua"] = { std = "max+ngx_lua" }
+files["lua/bitrix/limiter.lua"] = { std = "max+ngx_lua" }
+files["lua/bitrix/store"] = { std = "max+ngx_lua" }
 files["spec/openresty"] = { std = "max+busted+ngx_lua" }
 -- Configuration in Lua's syntax: it assigns globals by design.
 files[".luacheckrc"] = { std = "+luacheckrc" }

@@ -34,7 +34,6 @@
 ---@field total? integer lists: how many there are
 ---@field next? integer lists: `start` of the next page
 ---@field attempts bitrix.Attempt[]
----@field request_id? string sent as X-Request-ID
 ---@field settled? boolean the answer was lost, and the outcome was read back
 ---@field timings { dns: number, connect: number, tls: number, first_byte: number, total: number } seconds from the start
 

@@ -1,6 +1,7 @@
 /* bitrix.core: the one entry into the C module. Puts the parts together; and shows the catalog to Lua; the work is done elsewhere. */
 #include <errno.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "catalog.h"
 #include "command.h"
@@ -42,6 +43,12 @@ static int core_sleep(lua_State *L) {
   t.tv_nsec = (long)((seconds - (double)t.tv_sec) * 1e9);
   while (nanosleep(&t, &t) != 0 && errno == EINTR) continue;
   return 0;
+}
+
+/* pid() → of this process. */
+static int core_pid(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)getpid());
+  return 1;
 }
 
 /* wall() → seconds since 1970, with a fraction. */
@@ -132,6 +139,7 @@ int luaopen_bitrix_core(lua_State *L) {
       {"redact", bx_mask_redact},
       {"now", core_now},
       {"wall", core_wall},
+      {"pid", core_pid},
       {"sleep", core_sleep},
       {"yieldable", core_yieldable},
       {"engine", bx_engine_lua},

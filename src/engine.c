@@ -176,6 +176,19 @@ void bx_fleet_empty(bx_fleet *fleet) {
   fleet->spares = 0;
 }
 
+int bx_fleet_close(bx_fleet *fleet, bx_engine *e) {
+  if (fleet->closed) return 0;
+  __atomic_store_n(&fleet->closed, 1, __ATOMIC_RELAXED);
+  bx_fleet_empty(fleet);
+  if (e == NULL || !e->started || fleet->home != e) return 0;
+  pthread_mutex_lock(&e->mutex);
+  fleet->next_closed = e->closed;
+  e->closed = fleet;
+  wake(e);
+  pthread_mutex_unlock(&e->mutex);
+  return 1;
+}
+
 enum { MOST_SPARES = 64 };
 
 static void put_away(bx_flight *f) {

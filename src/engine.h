@@ -19,20 +19,26 @@ typedef struct bx_flight bx_flight;
 typedef struct bx_fleet {
   const bx_http_settings *settings; /* never change */
   void *owner;
-  void (*release)(void *owner); /* gives up one reference; called in the engine's thread */
+  void (*release)(void *owner); /* gives up one reference; called in any thread */
   /* the VM's thread */
   bx_flight *spare; /* landed and emptied, with handles that are set up */
   unsigned spares;
-  int closed;            /* no flight is kept as a spare any more */
+  int closed;            /* written by the VM's thread, read by both */
   const bx_engine *home; /* on which it is: after a fork it starts anew on another */
   /* the engine's thread */
   unsigned flying;                              /* under way at once: max_connections at most */
   bx_flight *waiting_first, *waiting_last;      /* for one of these to land */
   struct bx_fleet *next_waiting, *prev_waiting; /* fleets in which one waits */
+  struct bx_fleet *next_closed;                 /* under the engine's mutex */
 } bx_fleet;
 
-/* Closes and frees the spare handles. Flights that are out land as ever. Usable again afterwards. */
+/* Closes and frees the spare handles. */
 void bx_fleet_empty(bx_fleet *fleet);
+
+/* For good: no handle and no connection is kept any more. Flights that are out land as ever.
+   e: the VM's engine, or NULL when there is none. True when it took a reference to the owner, which it gives up when the
+   connections have been ended. */
+int bx_fleet_close(bx_fleet *fleet, bx_engine *e);
 
 enum { BX_TICKET = 8 /* bytes */ };
 

@@ -170,6 +170,14 @@ int bx_engine_lua(lua_State *L) {
   return 1;
 }
 
+bx_engine *bx_engine_lua_get(lua_State *L) {
+  const engine *e;
+  get_registry(L, &engine_key);
+  e = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  return e != NULL && e->engine != NULL && bx_engine_is_own(e->engine) ? e->engine : NULL;
+}
+
 void bx_engine_lua_open(lua_State *L) {
   static const luaL_Reg methods[] = {
       {"submit", engine_submit},   {"finished", engine_finished}, {"wait", engine_wait},     {"fd", engine_fd},

@@ -169,6 +169,7 @@ static void lose_patience(bx_engine *e) {
 /* Takes what the VM has submitted and wished. False when it wants the thread to end. */
 static int take_orders(bx_engine *e) {
   bx_flight *f, *next;
+  bx_fleet *closed, *next_closed;
   int stop, listener;
   pthread_mutex_lock(&e->mutex);
   e->asleep = 0;
@@ -176,7 +177,14 @@ static int take_orders(bx_engine *e) {
   listener = e->listener;
   f = e->inbox_first;
   e->inbox_first = e->inbox_last = NULL;
+  closed = e->closed;
+  e->closed = NULL;
   pthread_mutex_unlock(&e->mutex);
+  for (; closed != NULL; closed = next_closed) {
+    next_closed = closed->next_closed;
+    bx_portals_leave(e, closed);
+    closed->release(closed->owner);
+  }
   if (stop) return 0;
   if (listener >= 0 && !e->listening) bx_channel_start(e, listener);
   for (; f != NULL; f = next) {
@@ -259,7 +267,8 @@ static int until_next(bx_engine *e) {
     if (others[i] >= 0 && (next < 0 || others[i] < next)) next = others[i];
   /* Who submits now wakes the thread. */
   pthread_mutex_lock(&e->mutex);
-  idle = e->inbox_first == NULL && e->wishes == NULL && !e->stop && (e->listener < 0 || e->listening);
+  idle =
+      e->inbox_first == NULL && e->wishes == NULL && e->closed == NULL && !e->stop && (e->listener < 0 || e->listening);
   e->asleep = idle != 0;
   pthread_mutex_unlock(&e->mutex);
   if (!idle) return 0;

@@ -60,6 +60,7 @@ struct bx_engine {
   pthread_mutex_t mutex;
   bx_flight *inbox_first, *inbox_last;
   bx_flight *wishes;
+  bx_fleet *closed; /* whose connections are to be ended */
   bx_flight *finished_first, *finished_last;
   bx_slot *slots; /* by a flight's number; 0 is none */
   unsigned slot_count, free_slot, serial;

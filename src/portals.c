@@ -65,6 +65,7 @@ static void rest(bx_engine *e, int fd, bx_watch *w, CURL *easy) {
   w->port = (int)port;
   w->fleet = f->fleet;
   bx_watches_set_idle(&e->watches, fd);
+  if (__atomic_load_n(&f->fleet->closed, __ATOMIC_RELAXED)) end(e, fd);
 }
 
 static int on_watch(CURL *easy, curl_socket_t fd, int what, void *user, void *own) {

@@ -221,16 +221,24 @@ static size_t find_authorization(view t, size_t at, size_t *keep) {
 }
 
 int bx_redact_is_suspect(const bx_secrets *secrets, const char *text, size_t length) {
+  /* What a byte may begin: 1 a credential's neighbourhood, 2 a secret or the name of an authorization. */
+  unsigned char begins[256] = {0};
   view t;
   size_t i, k;
   t.data = text;
   t.length = length;
+  begins['/'] = begins['='] = begins['"'] = begins['%'] = begins['\\'] = 1;
+  begins['b'] = begins['B'] = 2;
+  for (k = 0; k < secrets->count; k++) {
+    unsigned char first = (unsigned char)lower(secrets->text[k][0]);
+    begins[first] |= 2;
+    if (first >= 'a' && first <= 'z') begins[first - 'a' + 'A'] |= 2;
+  }
   for (i = 0; i < length; i++) {
-    char c = lower(text[i]);
-    if (c == '/' || c == '=' || c == '"' || c == '%' || c == '\\') return 1;
-    if (c == 'b' && (stands(t, i, "bearer ", 7) || stands(t, i, "basic ", 6))) return 1;
-    for (k = 0; k < secrets->count; k++)
-      if (c == lower(secrets->text[k][0]) && find_literal(secrets, t, i) != 0) return 1;
+    unsigned what = begins[(unsigned char)text[i]];
+    if (what == 0) continue;
+    if (what & 1 || stands(t, i, "bearer ", 7) || stands(t, i, "basic ", 6) || find_literal(secrets, t, i) != 0)
+      return 1;
   }
   return 0;
 }

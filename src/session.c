@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine_lua.h"
 #include "mask.h"
 #include "names.h"
 
@@ -56,9 +57,10 @@ static int session_gc(lua_State *L) {
 
 int bx_session_close(lua_State *L) {
   bx_session *session = bx_session_check(L, 1);
-  session->closed = session->fleet.closed = 1;
+  session->closed = 1;
   bx_http_close(&session->http);
-  bx_fleet_empty(&session->fleet);
+  bx_session_hold(session);
+  if (!bx_fleet_close(&session->fleet, bx_engine_lua_get(L))) bx_session_release(session);
   return 0;
 }
 

@@ -22,7 +22,8 @@ static int add_line(struct curl_slist **headers, const char *line) {
 int bx_settings_init(bx_settings *settings) {
   static const char agent[] = "bitrix-lua/" BX_VERSION;
   /* "Expect:" switches off the wait for "100 Continue" that libcurl asks for before large bodies. */
-  static const char *const lines[] = {"Content-Type: application/json", "Accept: application/json", "Expect:"};
+  static const char *const lines[] = {"Content-Type: application/json",
+                                      "Expect:"}; /* Accept: goes with a request's id */
   size_t i;
   memset(settings, 0, sizeof *settings);
   settings->http.timeout = 70;

@@ -23,6 +23,8 @@ typedef struct bx_http_settings {
   int verify;
 } bx_http_settings;
 
+#define BX_ID_LINE "Accept: application/json\r\nX-Request-ID: "
+
 /* Points of time in an attempt, in seconds from its start; 0: not reached, or not needed on a kept connection. */
 enum { BX_DNS, BX_CONNECT, BX_TLS, BX_FIRST_BYTE, BX_TOTAL, BX_POINTS };
 
@@ -32,8 +34,8 @@ typedef struct bx_transfer {
   bx_buffer body;             /* what is posted; stays, so that the transfer can be sent again */
   struct curl_slist *headers; /* of this request in place of the settings'; NULL: those */
   char id[BX_REQUEST_ID + 1]; /* sent as X-Request-ID, the same in each attempt; "": none */
-  struct curl_slist id_line;  /* that header in front of the others, while it is under way */
-  char id_text[BX_REQUEST_ID + 16];
+  struct curl_slist id_line;  /* that header and Accept in front of the others, while it is under way */
+  char id_text[sizeof BX_ID_LINE + BX_REQUEST_ID];
   /* the answer */
   bx_buffer answer;
   char *redirect; /* where a 3xx points to, absolute, or NULL */

@@ -9,53 +9,26 @@ local warn = require "bitrix.warn"
 
 local _M = {}
 
--- Tells the listener of the client's events, which is there.
+local NONE = {}
+
+-- Tells the listener of the client's events, if there is one.
 local function tell(state, event)
-  local ok, problem = pcall(state.policy.on_event, event)
+  local listener = state.policy.on_event
+  if not listener then return end
+  local ok, problem = pcall(listener, event)
   -- A listener that fails must not cost the caller the outcome of a call that was made.
   if not ok then warn("on_event", "on_event failed: " .. core.redact(tostring(problem))) end
 end
 
--- What one call has come to so far.
---   attempts  what the caller gets to see
---   sent      attempts of the call itself, without what was read to settle it
---   lost      whether the portal may have run it without our knowing
---   last      the last failure
-local function new_history() return { attempts = {}, sent = 0, lost = false } end
-
-local function keep(history, row, waited)
-  row.waited = waited
-  history.attempts[#history.attempts + 1] = row
-end
-
--- One attempt and what it says.
-local function attempt(state, rt, exchange, left, history, waited, token)
-  rt.exchange(exchange, left)
-  local result, more, row, sent, received = exchange:result()
-  local failed = result == nil
-  local method = exchange:method()
-  keep(history, row, waited)
-  history.sent = history.sent + 1
-  state.limiter:observe(token, result, more, row)
-  stats.attempt(state.stats, method, row.seconds, sent, received, failed and more.reason == "query_limit_exceeded")
-  stats.wait(state.stats, method, waited)
-  if state.policy.on_event then
-    tell(state, {
-      type = "attempt", request_id = exchange:id(), method = method, attempt = history.sent, status = row.status, code = row.code,
-      kind = failed and more.kind or nil, reason = failed and more.reason or nil,
-      executed = failed and more.executed or "yes", seconds = row.seconds, waited = waited, sent = sent, received = received,
-    })
-  end
-  if failed then
-    history.lost = history.lost or more.executed == "unknown"
-    history.last = more
-  end
-  return result, more
-end
+-- One call, from its first failure on.
+--   attempts    what the caller gets to see
+--   sent        attempts of the call itself, without what was read to settle it
+--   lost        whether the portal may have run it without our knowing
+--   idempotent  whether running it twice does no more than once
 
 -- The limit does not let the call out before its deadline. What an earlier attempt came to stays the answer.
-local function held_back(exchange, history, wait, left)
-  local err = history.last or exchange:failure{
+local function held_back(exchange, last, wait, left)
+  local err = last or exchange:failure{
     kind = "limit", reason = "deadline", executed = "no",
     message = ("the portal's limit lets this call out in %.3g s, and its deadline ends in %.3g s"):format(wait, left),
   }
@@ -63,8 +36,51 @@ local function held_back(exchange, history, wait, left)
   return err
 end
 
--- What is to be done after a failure: "again" and the seconds to wait before; or "done", result, info; or nil, error object.
-local function after_failure(state, rt, exchange, err, history, idempotent, ends, settle)
+-- One attempt: result, info, its row; or nil, error object, its row.
+local function attempt(state, rt, exchange, left, counts, waited, token)
+  rt.exchange(exchange, left)
+  local result, more, row, sent, received = exchange:result()
+  row.waited = waited
+  if token then state.limiter:observe(token, result, more) end
+  counts.attempts, counts.seconds = counts.attempts + 1, counts.seconds + row.seconds
+  counts.sent, counts.received = counts.sent + sent, counts.received + received
+  if waited > 0 then counts.waits, counts.waited = counts.waits + 1, counts.waited + waited end
+  if result == nil and more.reason == "query_limit_exceeded" then counts.limited = counts.limited + 1 end
+  return result, more, row
+end
+
+local function tell_attempt(state, exchange, method, result, more, history)
+  local row = history.attempts[#history.attempts]
+  local failed = result == nil
+  tell(state, {
+    type = "attempt", request_id = exchange:id(), method = method, attempt = history.sent, status = row.status,
+    code = row.code, kind = failed and more.kind or nil, reason = failed and more.reason or nil,
+    executed = failed and more.executed or "yes", seconds = row.seconds, waited = row.waited,
+  })
+end
+
+-- Reads back what a lost call may have done. "done", result, info; "failed", error object; "again"; or nil: still open.
+local function settle(state, exchange, history, ends, options, params)
+  local outcome, a, b, c = options.settle(params, function(name, what)
+    local reading = state.session:prepare(options.numbers[name], what)
+    local result, more = _M.perform(state, reading, ends - core.now())
+    for _, row in ipairs(type(more) == "table" and more.attempts or NONE) do
+      history.attempts[#history.attempts + 1] = row
+    end
+    return result, more
+  end)
+  if outcome == "done" then
+    b.settled = true
+    return "done", a, b
+  elseif outcome == "failed" then
+    history.lost = false -- the portal's word, if only now
+    return "failed", exchange:failure{ kind = a, reason = b, message = c, executed = "yes" }
+  end
+  return outcome
+end
+
+-- What is to be done after a failure: "again" and the seconds to wait before; "done", result, info; or nil, error object.
+local function after_failure(state, rt, exchange, err, history, ends, options, params)
   local rules = state.policy.retry
   if state.tokens then
     local renewed, problem = state.tokens:after_failure(state, exchange, err, rt, ends - core.now())
@@ -72,29 +88,53 @@ local function after_failure(state, rt, exchange, err, history, idempotent, ends
     if problem then return nil, problem end
   end
   if not rules then return nil, err end
-  if settle and history.lost and (err.executed == "unknown" or err.reason == "backlog_already_added") then
-    local outcome, a, b, c = settle(function(number, params)
-      local reading = state.session:prepare(number, params)
-      local result, more = _M.perform(state, reading, ends - core.now())
-      for _, row in ipairs(type(more) == "table" and more.attempts or {}) do keep(history, row, row.waited) end
-      return result, more
-    end)
-    if outcome == "done" then
-      b.settled = true
-      return "done", a, b
-    elseif outcome == "failed" then
-      history.lost = false -- the portal's word, if only now
-      return nil, exchange:failure{ kind = a, reason = b, message = c, executed = "yes" }
-    elseif outcome == "again" then
-      idempotent = true -- should the lost one still come in late, the portal refuses the second
-    end
+  local idempotent = history.idempotent
+  if options.settle and history.lost and (err.executed == "unknown" or err.reason == "backlog_already_added") then
+    local outcome, first, second = settle(state, exchange, history, ends, options, params)
+    if outcome == "done" then return outcome, first, second end
+    if outcome == "failed" then return nil, first end
+    -- Should the lost one still come in late, the portal refuses the second.
+    idempotent = outcome == "again" or idempotent
   end
-  local decision = retry.decide{ error = err, attempt = history.sent, idempotent = idempotent, policy = rules }
+  local decision = retry.decide{
+    error = err, attempt = history.sent, idempotent = idempotent, paced = state.limiter ~= nil, policy = rules,
+  }
   if not decision or decision.wait >= ends - core.now() then return nil, err end
   return "again", decision.wait
 end
 
--- Whether the call may run twice. REST v3 runs one that has a key once, however often it comes.
+-- Goes on from a first failure until the outcome is final.
+local function go_on(state, rt, exchange, method, err, history, ends, options, params, counts)
+  while true do
+    history.sent = history.sent + 1
+    history.lost = history.lost or err.executed == "unknown"
+    tell_attempt(state, exchange, method, nil, err, history)
+    local step, first, second = after_failure(state, rt, exchange, err, history, ends, options, params)
+    if step == "done" then return first, second end
+    if step ~= "again" then return nil, first end
+    counts.retries = counts.retries + 1
+    tell(state, {
+      type = "retry", request_id = exchange:id(), method = method, attempt = history.sent, kind = err.kind,
+      reason = err.reason, wait = first,
+    })
+    if first > 0 then rt.sleep(first) end
+    local left, waited, token = ends - core.now(), 0, nil
+    if state.limiter then
+      waited, token = state.limiter:acquire(rt, options.methods or method, left)
+      if not waited then return nil, held_back(exchange, err, token, left) end
+    end
+    local result, more, row = attempt(state, rt, exchange, ends - core.now(), counts, waited + first, token)
+    history.attempts[#history.attempts + 1] = row
+    if result ~= nil then
+      history.sent = history.sent + 1
+      tell_attempt(state, exchange, method, result, more, history)
+      return result, more
+    end
+    err = more
+  end
+end
+
+-- REST v3 runs a write that has a key once, however often it comes.
 local function may_run_twice(state, exchange, options)
   if options.idempotent or exchange:idempotent() then return true end
   if not state.v3 then return false end
@@ -102,57 +142,55 @@ local function may_run_twice(state, exchange, options)
   return true
 end
 
--- Waits for the limit, sends, and goes on until the outcome is final.
-local function run(state, rt, exchange, ends, history, options)
-  local idempotent = may_run_twice(state, exchange, options)
-  local backoff = 0
-  while true do
-    local left = ends - core.now()
-    local waited, token = state.limiter:acquire(rt, options.methods or exchange:method(), left)
-    if not waited then return nil, held_back(exchange, history, token, left) end
-    local result, more = attempt(state, rt, exchange, ends - core.now(), history, waited + backoff, token)
-    if result ~= nil then return result, more end
-    local step, first, second = after_failure(state, rt, exchange, more, history, idempotent, ends, options.settle)
-    if step == "done" then return first, second end
-    if step ~= "again" then return nil, first end
-    stats.retry(state.stats, exchange:method())
-    if state.policy.on_event then
-      tell(state, {
-        type = "retry", request_id = exchange:id(), method = exchange:method(), attempt = history.sent, kind = more.kind,
-        reason = more.reason, wait = first,
-      })
-    end
-    backoff = first
-    if backoff > 0 then rt.sleep(backoff) end
-  end
-end
-
 --- Sends the exchange until its outcome is final.
 -- @tparam table state a client's
 -- @param exchange what session:prepare or session:call made; it is closed at the end
 -- @tparam[opt] number left seconds until the deadline; the client's own if not given
--- @tparam[opt] table options `idempotent` (boolean: running it twice does no more than once), `settle` (see scrum.lua),
--- `methods` (list of what a batch calls)
+-- @tparam[opt] table options `method` (its name on the wire, where it is known), `idempotent` (boolean: running it twice does no
+-- more than once), `settle` and `numbers` (see scrum.lua), `methods` (list of what a batch calls)
+-- @tparam[opt] table params for `settle`
 -- @return[1] result, info
 -- @return[2] nil, error object
 -- @return[3] nil, message: nothing was sent because nobody can wait here
-function _M.perform(state, exchange, left, options)
+function _M.perform(state, exchange, left, options, params)
   local rt, problem = runtime.current()
   if not rt then return nil, problem end
-  options = options or {}
-  local history = new_history()
-  local result, more = run(state, rt, exchange, core.now() + (left or state.policy.deadline), history, options)
-  if result == nil and history.lost and more.executed == "no" then
-    -- What an earlier attempt left open is not closed by a later one that did nothing.
-    more.executed = "unknown"
+  options = options or NONE
+  left = left or state.policy.deadline
+  local method = options.method or exchange:method()
+  local counts = stats.of(state.stats, method)
+  local idempotent = state.v3 and may_run_twice(state, exchange, options)
+  local ends = core.now() + left
+  local waited, token = 0, nil
+  local attempts, history, result, more, row
+  if state.limiter then waited, token = state.limiter:acquire(rt, options.methods or method, left) end
+  if waited then
+    if waited > 0 then left = ends - core.now() end
+    result, more, row = attempt(state, rt, exchange, left, counts, waited, token)
+    attempts = { row }
+    if result == nil then
+      history = { attempts = attempts, sent = 0, idempotent = idempotent or may_run_twice(state, exchange, options) }
+      result, more = go_on(state, rt, exchange, method, more, history, ends, options, params, counts)
+    elseif state.policy.on_event then
+      tell_attempt(state, exchange, method, result, more, { attempts = attempts, sent = 1 })
+    end
+  else
+    attempts, more = {}, held_back(exchange, nil, token, left)
   end
-  more.attempts = history.attempts
-  more.request_id = exchange:id()
-  stats.call(state.stats, exchange:method(), result == nil, more.settled)
+  more.attempts = attempts
+  counts.calls = counts.calls + 1
+  if more.settled then counts.settled = counts.settled + 1 end
+  if result == nil then
+    counts.failures = counts.failures + 1
+    more.request_id = exchange:id()
+    -- What an earlier attempt left open is not closed by a later one that did nothing.
+    if history and history.lost and more.executed == "no" then more.executed = "unknown" end
+  end
   if state.policy.on_event then
     tell(state, {
-      type = "call", request_id = more.request_id, method = exchange:method(), ok = result ~= nil, attempts = history.sent, status = more.status,
-      kind = more.kind, reason = more.reason, executed = result == nil and more.executed or "yes", settled = more.settled,
+      type = "call", request_id = exchange:id(), method = method, ok = result ~= nil, attempts = history and history.sent or 1,
+      status = more.status, kind = more.kind, reason = more.reason, executed = result == nil and more.executed or "yes",
+      settled = more.settled,
     })
   end
   exchange:close()

@@ -39,7 +39,7 @@ local function open(state, options)
   local rules, problem = policy.of(options, deadline_or_problem)
   if not rules then return nil, problem end
   state.session, state.policy = session, rules
-  state.limiter = limiter.get(session:place(), rules.limit)
+  state.limiter = rules.limit ~= false and limiter.get(session:place(), rules.limit) or nil
   state.stats = stats.new()
   state.v3 = (options.webhook or options.oauth.endpoint):find("/rest/api/", 1, true) ~= nil
   return true
@@ -92,11 +92,12 @@ local function add_spaces(target, state, finish)
     local space = target[row.space] or {}
     target[row.space] = space
     local settle = scrum.settle[row.name]
+    local options = { method = row.method, settle = settle, numbers = numbers }
     space[row.name] = function(params)
       if params == space then error(with_a_dot(row.space, row.name), 2) end
       local exchange, problem = prepare(state, "prepare", number, params)
       if not exchange then error(problem, 2) end
-      local result, more = call.perform(state, exchange, nil, settle and settle(params, numbers))
+      local result, more = call.perform(state, exchange, nil, options, params)
       if result == nil and type(more) == "string" then error(more, 2) end
       return finish(result, more)
     end
@@ -150,7 +151,7 @@ end
 -- (answers QUERY_LIMIT_EXCEEDED), `settled` (lost answers that were settled by reading back), `sent`, `received` (bytes of bodies), and
 -- `methods`: the same by a method's name. A copy.
 function Client:stats()
-  return stats.copy(state_of(self, "stats").stats)
+  return stats.report(state_of(self, "stats").stats)
 end
 
 --- For another event loop (cqueues, luv): the descriptor to poll for reading; when it is readable, call `pump`.
@@ -245,7 +246,7 @@ function _M.face(finish)
 
   --- What the default client has done so far. See `client:stats`.
   function face.stats()
-    return stats.copy(default.stats or stats.new())
+    return stats.report(default.stats or stats.new())
   end
 
   for name in pairs(FEATURES) do

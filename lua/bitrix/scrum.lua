@@ -43,24 +43,19 @@ function _M.backlog_ensure(call, params)
   return failed(last)
 end
 
---- How a lost outcome of a method is settled: method → function(params, numbers) → what `call.perform` takes as options.
--- `settle(step)` gets step(number, params) → result, info; or nil, error object, which makes a read within the call's
--- deadline. It returns "done", result, info; or "again": it has not run; or "failed", kind, reason, message; or nil: still open.
+--- How the lost outcome of a method is settled: method → settle(params, read), where read(name, params) → result, info; or nil,
+-- error object, makes a call that only reads. It returns "done", result, info; or "again": it has not run; or "failed", kind,
+-- reason, message; or nil: still open.
 _M.settle = {}
 
 -- A group has one backlog: where it has our author, our add was what made it.
-function _M.settle.backlog_add(params, numbers)
-  local group, author = params.groupId, tonumber(params.createdBy)
-  return {
-    settle = function(step)
-      local found, more = step(numbers.backlog_get, { groupId = group })
-      if type(found) == "table" then
-        if tonumber(found.createdBy) == author then return "done", found, more end
-        return "failed", "api", "backlog_already_added", "Backlog already added"
-      end
-      return found == nil and more.reason == "backlog_not_found" and "again" or nil
-    end,
-  }
+function _M.settle.backlog_add(params, read)
+  local found, more = read("backlog_get", { groupId = params.groupId })
+  if type(found) == "table" then
+    if tonumber(found.createdBy) == tonumber(params.createdBy) then return "done", found, more end
+    return "failed", "api", "backlog_already_added", "Backlog already added"
+  end
+  return found == nil and type(more) == "table" and more.reason == "backlog_not_found" and "again" or nil
 end
 
 return _M

@@ -75,6 +75,7 @@ end
 
 --- Whether the caller is a task. A coroutine that a task has made is none: its yield would not reach us.
 function _M.inside()
+  if alive == 0 then return false end
   local co, main = running()
   return co ~= nil and main ~= true and tasks[co] ~= nil
 end
