@@ -1,5 +1,6 @@
 -- Writes the configurations of the benchmark's four nginx into a directory and prints where they listen as shell
--- variables: a portal stub, and one with a single worker for each contender, so that none disturbs another. Starts nothing.
+-- variables: a portal stub, and one with a single worker for each contender, so that none disturbs another.
+-- Starts nothing.
 -- Usage: lua conf.lua <directory> <build directory for LuaJIT>
 local config = require "bitrix.portal.config"
 local file = require "bitrix.portal.file"

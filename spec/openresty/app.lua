@@ -6,7 +6,7 @@ local here = require "here"
 --- A client that the requests of a worker share.
 function M.client()
   if not M.shared then
-    M.shared = require("bitrix.safe").new { webhook = here.webhook, ca_file = here.ca_file, retry = false }
+    M.shared = require("bitrix.safe").new { webhook = here.webhook, ca_file = here.ca_file, retry = false, limit = false }
   end
   return M.shared
 end

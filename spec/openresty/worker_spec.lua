@@ -82,6 +82,24 @@ describe("nginx's workers #once", function()
     assert_stops()
   end)
 
+  it("go on with other requests while calls wait for the limit", function()
+    start { server = [[ location = /limited { content_by_lua_block {
+      local client = require("bitrix.safe").new { webhook = require("here").webhook, limit = { burst = 1, rate = 1 } }
+      for id = 1, 3 do
+        local backlog, err = client.scrum.backlog_get { groupId = id }
+        ngx.print(backlog and backlog.id or tostring(err), " ")
+      end
+    } } ]] }
+    local began = socket.gettime()
+    local slow = nginx:send { "/limited" }
+    for _ = 1, 20 do assert.equal(200, nginx:get("/ping").status) end
+    local pinged = socket.gettime() - began
+    assert.equal("1001 1002 1003 ", server.collect(slow)[1].body)
+    local waited = socket.gettime() - began
+    assert.is_true(waited >= 1 and pinged < waited, ("pings took %.1f s, the calls %.1f s"):format(pinged, waited))
+    assert_stops()
+  end)
+
   for _, workers in ipairs { 2, 4 } do
     it(("give no request another's answer: %d, after the client was made in init_by_lua"):format(workers), function()
       start { workers = workers, http = IN_INIT }

@@ -1,5 +1,6 @@
 --- Which runtime a call waits in: nginx's, the task scheduler's, or plain Lua's. Waits for nothing itself.
--- The runtimes are tables with `name` ("nginx", "tasks", "blocking"), `exchange(exchange, seconds)` and `sleep(seconds)`.
+-- The runtimes are tables with `name` ("nginx", "tasks", "blocking"), `exchange(exchange, seconds)` and
+-- `sleep(seconds)`.
 local blocking = require "bitrix.runtime.blocking"
 local nginx = require "bitrix.runtime.nginx"
 local tasks = require "bitrix.runtime.tasks"

@@ -8,8 +8,8 @@ local ngx = ngx
 
 local _M = { name = "nginx" }
 
--- What the pool keeps, and how long (milliseconds). Its default, lua_socket_pool_size, is 30: calls above that would connect
--- each time.
+-- What the pool keeps, and how long (milliseconds). Its default, lua_socket_pool_size, is 30: calls above that would
+-- connect each time.
 local KEPT, KEPT_FOR = 256, 10000
 
 -- Seconds. The engine ends a transfer when its time is over; nginx's timeouts come this much later, for an engine that
@@ -23,24 +23,25 @@ local REFUSALS = {
   init = "init_by_lua, which runs before there are workers; use a timer from init_worker_by_lua (ngx.timer.at(0, ...))",
   init_worker = "init_worker_by_lua; use a timer (ngx.timer.at(0, ...))",
   set = "set_by_lua; use rewrite_by_lua or access_by_lua, and assign to ngx.var there",
-  header_filter = "header_filter_by_lua; call in access_by_lua or content_by_lua and keep the answer in ngx.ctx, or use a "
-    .. "timer (ngx.timer.at(0, ...))",
-  body_filter = "body_filter_by_lua; call in access_by_lua or content_by_lua and keep the answer in ngx.ctx, or use a "
-    .. "timer (ngx.timer.at(0, ...))",
+  header_filter = "header_filter_by_lua; call in access_by_lua or content_by_lua and keep the answer in ngx.ctx, or "
+    .. "use a timer (ngx.timer.at(0, ...))",
+  body_filter = "body_filter_by_lua; call in access_by_lua or content_by_lua and keep the answer in ngx.ctx, or "
+    .. "use a timer (ngx.timer.at(0, ...))",
   balancer = "balancer_by_lua; call in access_by_lua and keep the answer in ngx.ctx",
   log = "log_by_lua; use a timer (ngx.timer.at(0, ...))",
   exit_worker = "exit_worker_by_lua: the worker is about to end",
 }
 
--- Without OpenResty's patches of nginx and OpenSSL a handshake fails when Lua waits in these phases: after the call was sent.
--- OpenResty's own build is told by the name of the directory from which it adds this module.
+-- Without OpenResty's patches of nginx and OpenSSL a handshake fails when Lua waits in these phases, after the call was
+-- sent. OpenResty's own build is told by the name of the directory from which it adds its Lua module.
 if ngx and ngx.config and not ngx.config.nginx_configure():find("ngx_lua-", 1, true) then
   REFUSALS.ssl_client_hello = "ssl_client_hello_by_lua without OpenResty's own nginx; use ssl_certificate_by_lua"
   REFUSALS.ssl_session_fetch = "ssl_session_fetch_by_lua without OpenResty's own nginx; use ssl_certificate_by_lua"
 end
 REFUSALS.ssl_session_store = "ssl_session_store_by_lua; use a timer (ngx.timer.at(0, ...))"
 
-local INSIDE_C = "inside what C code calls (string.gsub, table.sort, require, ...); call before it and hand the answer in"
+local INSIDE_C = "inside what C code calls (string.gsub, table.sort, require, ...); call before it and hand the answer "
+  .. "in"
 
 --- Whether this is nginx at all, whatever the phase.
 function _M.inside()
@@ -53,7 +54,7 @@ end
 -- @treturn[2] string where this is and what to do about it
 function _M.usable()
   local phase = ngx.get_phase()
-  -- Before the question: in init_by_lua and init_worker_by_lua a coroutine may yield, but to nobody who would go on with it.
+  -- First of all: in init_by_lua and init_worker_by_lua a coroutine may yield, but to nobody who would go on with it.
   local refusal = REFUSALS[phase]
   if not refusal then
     if core.yieldable() then return true end
