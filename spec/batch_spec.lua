@@ -375,7 +375,7 @@ describe("a batch", function()
     assert.equal("bitrix.batch (1 to run)", tostring(batch))
     assert.equal("bitrix.command (tasks.api.scrum.backlog.get, pending)", tostring(cmd))
     assert.equal("$result[c1][id][0]", tostring(cmd:ref("id", 0)))
-    assert.equal("$result[c1]", tostring(core.reference("c1")))
+    assert.equal("$result[c1]", tostring(core.reference({}, "c1")))
   end)
 
   it("raises an error on a closed client", function()

@@ -148,6 +148,7 @@ int luaopen_bitrix_core(lua_State *L) {
       {"equal", bx_secret_equal},
       {"random", bx_secret_random},
       {"append", bx_file_append},
+      {"origin", bx_reference_origin},
       {"reference", bx_reference_new},
       {NULL, NULL},
   };

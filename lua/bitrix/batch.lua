@@ -45,8 +45,8 @@ function Command:__tostring()
   return ("bitrix.command (%s, %s)"):format(self.method, self.status)
 end
 
--- reference → { the command whose result it is in, the way to it }. C knows only its text.
-local origins = setmetatable({}, { __mode = "k" })
+-- reference → { command = whose result it is in, path = the way to it }.
+local origin_of = core.origin
 
 --- What stands for this command's result, or a part of it, in the parameters of a later command.
 -- `cmd:ref("id")` is the field `id`, `cmd:ref(0, "ID")` the field `ID` of the list's first row, `cmd:ref()` the result
@@ -56,9 +56,8 @@ local origins = setmetatable({}, { __mode = "k" })
 -- @return a value that any parameter of a later command of the batch takes
 function Command:ref(...)
   if getmetatable(self) ~= Command then error("bad call of 'ref': write cmd:ref(...), with a colon", 2) end
-  local reference, problem = core.reference(self.key, ...)
+  local reference, problem = core.reference({ command = self, path = { ... } }, self.key, ...)
   if not reference then error(problem, 2) end
-  origins[reference] = { command = self, path = { ... } }
   return reference
 end
 
@@ -80,7 +79,7 @@ end
 
 -- A copy of parameters with references in them, as the caller may use the table for the next command; and the references.
 local function snapshot(value, references)
-  if origins[value] then
+  if type(value) == "userdata" and origin_of(value) then
     references[#references + 1] = value
     return value
   elseif type(value) ~= "table" then
@@ -136,23 +135,18 @@ function _M.add_names(target, make)
   return target
 end
 
--- Whether the request of the command that a reference leads to failed as a whole, or was never sent.
-local function is_lost(origin)
-  local command = origin.command
-  return command.lost and command or nil
-end
-
 -- The text of a command in a request that begins behind `before`, the commands that are answered; or nil and the command
 -- without whose result it makes no sense.
 local function text_of(session, command, within)
   local values = {}
   for _, reference in ipairs(command.references or {}) do
-    local origin = origins[reference]
+    local origin = origin_of(reference)
     if not within[origin.command] then
       if origin.command.status == "pending" then
         error(("bad call of 'run': %s refers to a command of a batch that was not run"):format(tostring(command)), 0)
       end
-      if is_lost(origin) then return nil, origin.command end
+      -- Its request failed as a whole, or was never sent.
+      if origin.command.lost then return nil, origin.command end
       local value = find(origin.command.result, origin.path)
       values[reference] = value == nil and "" or value
     end

@@ -157,7 +157,7 @@ end
 -- ---- fast: by the last id ----
 
 local function id_of(self, row)
-  local value = type(row) == "table" and row[self.row_id]
+  local value = type(row) == "table" and self.row_id and row[self.row_id]
   return tonumber(value or nil), value
 end
 
@@ -175,7 +175,7 @@ local function check_row(self, row)
   local id, value = id_of(self, row)
   if not id then
     return broken(self, "cursor_stalled", "a row has no number in '%s' (%s) to go on from: see the options 'id' and 'row_id'",
-      self.row_id, value == nil and "nothing" or type(value) == "string" and "a text" or type(value))
+      self.row_id or self.id, value == nil and "nothing" or type(value) == "string" and "a text" or type(value))
   elseif id <= self.last_id then
     return broken(self, "cursor_stalled", "a row's '%s' is %.0f, after %.0f: the portal does not follow the filter '>%s' or the order",
       self.row_id, id, self.last_id, self.id)
