@@ -252,25 +252,29 @@ end
 --- Collects commands for requests: fifty each, and no larger than `max_bytes`.
 -- @tparam table state the client's
 -- @tparam number max_bytes
--- @treturn table { add = function(request, command) → whether it was taken; the command, whose outcome is set, is no longer
--- "pending" when the result that it needs is lost }
+-- @treturn table { commands, add(command) → whether it was taken, fits(count, size) → whether so many would be }. A command that
+-- needs a result which is lost is taken, gets its outcome and is not among `commands`
 function _M.request(state, max_bytes)
   local commands, within, bytes = {}, {}, #'{"halt":0,"cmd":{}}'
+  local function fits(count, size)
+    return #commands + count <= MOST and (#commands == 0 or bytes + size <= max_bytes)
+  end
   local function add(command)
     local text, missing = text_of(state.session, command, within)
     if not text then
       set_failed(command, "not_executed", failure_of(state.session, command, missing.error, "no"), true)
+      command.orphan = true
       return true
     end
     local size = #text + #command.key + AROUND
-    if #commands == MOST or #commands > 0 and bytes + size > max_bytes then return false end
+    if not fits(1, size) then return false end
     command.text = text
     commands[#commands + 1] = command
     within[command] = true
     bytes = bytes + size
     return true
   end
-  return { commands = commands, add = add }
+  return { commands = commands, add = add, fits = fits }
 end
 
 local Batch = {}
@@ -386,7 +390,10 @@ function _M.new(state, options)
   return _M.add_names(self, self._make)
 end
 
+--- Bytes of a command in a body.
+function _M.size(command) return #command.text + #command.key + AROUND end
+
 _M.new_command = new_command
-_M.MAX_BYTES = MAX_BYTES
+_M.MAX_BYTES, _M.MOST = MAX_BYTES, MOST
 
 return _M
