@@ -80,7 +80,7 @@ describe("bulk", function()
     assert.equal(3, requests())
     for i = 1, 120 do assert.equal(1000 + i, told[i].result.groupId) end
     assert.equal(3, #progress)
-    assert.same({ 120, 120, 0 }, progress[3])
+    assert.same({ 120, 120, 0, 0 }, progress[3])
   end)
 
   it("streams what an iterator gives", function()

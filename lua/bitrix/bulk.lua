@@ -168,7 +168,8 @@ local function report(self)
     end
   end
   if self.on_progress then
-    self.on_progress(self.summary.done, self.total, self.summary.failed + self.summary.unknown)
+    local summary = self.summary
+    self.on_progress(summary.done, self.total, summary.failed + summary.unknown, summary.replayed)
   end
 end
 
@@ -324,7 +325,7 @@ local function fill(self, rt, request)
       if not task then return end
       if look_up(self, task) then
         -- A long journal is told of as it is read.
-        if #self.finished >= batch.MOST then report(self) end
+        if #self.finished >= batch.MOST and not self.quiet then report(self) end
         task = nil
       end
     end
@@ -414,6 +415,17 @@ function Job:run()
   return self.summary
 end
 
+--- The first request that `run` would send, as an exchange; nil when there is nothing to send. Sends nothing, writes nothing.
+function Job:preview()
+  self.quiet = true
+  local request = batch.request(self.state, self.max_bytes)
+  request.tasks = {}
+  fill(self, assert(runtime.current()), request)
+  if self.journal then self.journal:close() end
+  if #request.commands == 0 then return nil end
+  return assert(self.state.session:batch(request.commands, 1, #request.commands, false))
+end
+
 local OPTIONS = {
   on_result = "function", on_progress = "function", journal = "string", key = "function", total = "number",
   concurrency = "number", max_bytes = "number",
@@ -440,7 +452,7 @@ end
 -- - `on_result` (function) on_result(item, result, err, replayed): what an item came to: `err` is an error object, or a string when an
 --   argument was wrong; `err.executed == "unknown"` where nobody can know. Not always in the order of the items. With a journal it is
 --   written down before; `replayed`: in an earlier run, which told of it, or was killed just before
--- - `on_progress` (function) on_progress(done, total, failed) after each request; `total` is nil where it is not known
+-- - `on_progress` (function) on_progress(done, total, failed, replayed) after each request; `total` is nil where it is not known
 -- - `journal` (string) path of a file, made if it is not there, that what is done is written down in. After whatever end, also
 --   kill -9, the same call with the same items goes on where it stopped. What was sent and not answered is settled by reading
 --   back (backlogs), sent again (what is idempotent), or reported as unknown and left alone. One program at a time
