@@ -1,10 +1,10 @@
--- Creates the backlogs that a table lists: a CSV file with the columns groupId,createdBy. Shows how far it is, and at the end
--- what failed and why. Interrupted, killed or cut off, the same command goes on where it stopped.
+-- Creates the backlogs that a table lists: a CSV file with the columns groupId,createdBy. Shows how far it is, and at
+-- the end what failed and why. Interrupted, killed or cut off, the same command goes on where it stopped.
 --
 --   lua5.4 examples/import.lua [FILE.csv]        (twenty groups of an emulated portal if not given)
 --
--- With BITRIX24_WEBHOOK_URL in the environment it talks to that portal, otherwise to an emulated one that it starts for itself
--- and stops at its end.
+-- With BITRIX24_WEBHOOK_URL in the environment it talks to that portal, otherwise to an emulated one that it starts for
+-- itself and stops at its end.
 local bitrix = require "bitrix"
 local csv = require "bitrix.csv"
 local progress = require "bitrix.progress"
@@ -71,8 +71,8 @@ end
 
 local ok, outcome = pcall(import)
 if ok then
-  print(("%d rows: %d backlogs created, %d failed, %d unknown; %d requests in %.1f s"):format(outcome.done, outcome.ok, outcome.failed,
-    outcome.unknown, outcome.requests, outcome.seconds))
+  print(("%d rows: %d backlogs created, %d failed, %d unknown; %d requests in %.1f s"):format(outcome.done, outcome.ok,
+    outcome.failed, outcome.unknown, outcome.requests, outcome.seconds))
   table.sort(failures, function(a, b) return a.line < b.line end)
   for _, failure in ipairs(failures) do
     print(("  line %d, group %s: %s"):format(failure.line, failure.groupId or "?", failure.why))

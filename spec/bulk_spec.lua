@@ -12,7 +12,7 @@ describe("bulk", function()
     local groups = {}
     for i = 1, count do groups[i] = { id = 1000 + i } end
     portal = require("bitrix.portal").start{ groups = groups }
-    client = safe.new{ webhook = portal.webhook, retry = false }
+    client = safe.new{ webhook = portal.webhook, limit = false, retry = false }
   end
 
   before_each(function()
@@ -185,7 +185,7 @@ describe("bulk", function()
       start(3)
       portal:stop()
       portal = require("bitrix.portal").start{ groups = { { id = 1001, backlog = { createdBy = 1 } }, { id = 1002 } } }
-      client = safe.new{ webhook = portal.webhook, retry = false }
+      client = safe.new{ webhook = portal.webhook, limit = false, retry = false }
       portal:script{ LOST }
       local summary, told = bulk({ 1, 2 }, add)
       assert.equal(1, summary.ok)
@@ -231,7 +231,7 @@ describe("bulk", function()
 
   it("ends when the portal refuses the credentials, and goes on later", function()
     start(120)
-    local wrong = safe.new{ webhook = portal.webhook:gsub("[^/]+/$", "wrongsecret/"), retry = false }
+    local wrong = safe.new{ webhook = portal.webhook:gsub("[^/]+/$", "wrongsecret/"), limit = false, retry = false }
     local summary, told, err = bulk(numbers(1, 120), add, { journal = path, concurrency = 1 }, wrong)
     assert.is_nil(summary)
     assert.equal("auth", err.kind)
@@ -376,7 +376,7 @@ describe("bulk", function()
     -- A program of its own, which is killed; each line it prints is something that it was told.
     local PROGRAM = [[
       local bitrix = require "bitrix"
-      local client = bitrix.new{ webhook = arg[1], retry = false }
+      local client = bitrix.new{ webhook = arg[1], limit = false, retry = false }
       local method, concurrency = arg[3], tonumber(arg[4])
       io.stdout:setvbuf("no")
       local items = {}
@@ -415,7 +415,7 @@ describe("bulk", function()
         file:close()
         finally(function() os.remove(program) end)
         math.randomseed(os.time())
-        local known, rounds, output = {}, 0, nil
+        local known, rounds, output = {}, 0, nil -- luacheck: ignore
         repeat
           rounds = rounds + 1
           portal:script{ { pass = true, delay = 0.005, times = 12 } }
@@ -481,9 +481,9 @@ describe("bulk", function()
 
   it("is a function of the default client, and raises its errors in the face that does", function()
     start(2)
-    bitrix.configure{ webhook = portal.webhook, retry = false }
+    bitrix.configure{ webhook = portal.webhook, limit = false, retry = false }
     assert.equal(2, bitrix.bulk({ 1, 2 }, add).ok)
-    bitrix.configure{ webhook = portal.webhook:gsub("[^/]+/$", "wrongsecret/"), retry = false }
+    bitrix.configure{ webhook = portal.webhook:gsub("[^/]+/$", "wrongsecret/"), limit = false, retry = false }
     local ok, err = pcall(bitrix.bulk, { 1 }, add)
     assert.is_false(ok)
     assert.equal("auth", err.kind)

@@ -10,8 +10,8 @@ describe("a list", function()
 
   setup(function()
     portal = require("bitrix.portal").start()
-    client = bitrix.new{ webhook = portal.webhook, retry = false }
-    careful = safe.new{ webhook = portal.webhook, retry = false }
+    client = bitrix.new{ webhook = portal.webhook, limit = false, retry = false }
+    careful = safe.new{ webhook = portal.webhook, limit = false, retry = false }
     local batch = client:batch()
     for i = 1, 175 do batch.scrum.epic_add{ groupId = i <= 100 and 125 or 126, name = "Epic " .. i } end
     assert(batch:run())
@@ -233,7 +233,9 @@ describe("a list", function()
     assert.equal("could_not_load_list", err.reason)
     assert.equal(50, read)
     -- In a chain, with what a batch says of a command.
-    local sections = { result = { p1 = json.decode(page(51, 100).body).result }, result_error = { p2 = { error = "X", error_description = "y" } } }
+    local sections = {
+      result = { p1 = json.decode(page(51, 100).body).result }, result_error = { p2 = { error = "X", error_description = "y" } },
+    }
     portal:script{ page(1, 50), { status = 200, body = json.encode{ result = sections } } }
     err, read = failure(careful:list("x.list", nil, { fast = true }))
     assert.equal("X", err.code)
@@ -290,7 +292,7 @@ describe("a list", function()
   end)
 
   it("of the default client is walked likewise", function()
-    bitrix.configure{ webhook = portal.webhook }
+    bitrix.configure{ webhook = portal.webhook, limit = false }
     check_ids(walk(bitrix.list(EPICS, nil, { fast = true })), 175)
     local rows = safe.list(EPICS, nil, { max_pages = 1 })
     assert.equal("page_cap", failure(rows).reason)

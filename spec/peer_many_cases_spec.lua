@@ -112,9 +112,9 @@ describe("peer case", function()
   local run = {}
 
   function run.batch(case)
-    local expect, commands, batch, list = case.expect, commands_of(case.given), nil, {}
+    local expect, commands, list = case.expect, commands_of(case.given), {}
     script(case, commands)
-    batch = client:batch{ halt = case.given.halt or false }
+    local batch = client:batch{ halt = case.given.halt or false }
     for i, command in ipairs(commands) do list[i] = batch:call(command[2], with_our_null(command[3])) end
     local ok, failed = batch:run()
     local journal = portal:journal()

@@ -21,7 +21,9 @@ local MAX_BYTES = 1024 * 1024
 local AROUND = 6
 
 -- After these the next request would end alike.
-local HOPELESS = { overload_limit = true, portal_deleted = true, connect = true, connect_timeout = true, dns = true, tls = true }
+local HOPELESS = {
+  overload_limit = true, portal_deleted = true, connect = true, connect_timeout = true, dns = true, tls = true,
+}
 
 --- Whether an error of one request says that there is no use in sending others.
 function _M.is_hopeless(err)
@@ -77,7 +79,8 @@ local function find(value, path)
   return value
 end
 
--- A copy of parameters with references in them, as the caller may use the table for the next command; and the references.
+-- A copy of parameters with references in them, as the caller may use the table for the next command; and the
+-- references.
 local function snapshot(value, references)
   if type(value) == "userdata" and origin_of(value) then
     references[#references + 1] = value
@@ -135,8 +138,8 @@ function _M.add_names(target, make)
   return target
 end
 
--- The text of a command in a request that begins behind `before`, the commands that are answered; or nil and the command
--- without whose result it makes no sense.
+-- The text of a command in a request that begins behind `before`, the commands that are answered; or nil and the
+-- command without whose result it makes no sense.
 local function text_of(session, command, within)
   local values = {}
   for _, reference in ipairs(command.references or {}) do
@@ -159,8 +162,8 @@ end
 -- What happened to a request, said of one of its commands.
 local function failure_of(session, command, err, executed)
   local copy = session:failure(command.method, {
-    kind = err.kind, reason = err.reason, executed = executed, code = err.code, message = err.message, status = err.status,
-    body = err.body, validation = err.validation,
+    kind = err.kind, reason = err.reason, executed = executed, code = err.code, message = err.message,
+    status = err.status, body = err.body, validation = err.validation,
   })
   copy.attempts = err.attempts
   return copy
@@ -174,8 +177,9 @@ end
 local function set_lost(session, commands, err)
   -- "yes" is what is known of the batch, and not of its commands.
   local executed = err.executed == "no" and "no" or "unknown"
+  local status = executed == "no" and "not_executed" or "failed"
   for _, command in ipairs(commands) do
-    set_failed(command, executed == "no" and "not_executed" or "failed", failure_of(session, command, err, executed), true)
+    set_failed(command, status, failure_of(session, command, err, executed), true)
   end
 end
 
@@ -184,9 +188,24 @@ local function section(result, name)
   return type(value) == "table" and value or {}
 end
 
+local function halted_error(session, method)
+  return session:failure(method, {
+    kind = "api", reason = "halted", executed = "no",
+    message = "an earlier command failed, and the batch was to halt there",
+  })
+end
+
+local function silence_error(session, method, status)
+  return session:failure(method, {
+    kind = "protocol", reason = "bad_shape", executed = "unknown", status = status,
+    message = "the answer to the batch says nothing about this command",
+  })
+end
+
 local function set_outcomes(session, commands, halt, result, info)
-  local results, errors, times = section(result, "result"), section(result, "result_error"), section(result, "result_time")
+  local results, errors = section(result, "result"), section(result, "result_error")
   local totals, nexts = section(result, "result_total"), section(result, "result_next")
+  local times = section(result, "result_time")
   local halted = false
   for _, command in ipairs(commands) do
     local key = command.key
@@ -204,17 +223,17 @@ local function set_outcomes(session, commands, halt, result, info)
       if value == nil then value = core.null end
       command.status, command.result = "ok", session:command_result(command.number, value)
     else
-      local err = session:failure(command.method, halted and {
-        kind = "api", reason = "halted", executed = "no", message = "an earlier command failed, and the batch was to halt there",
-      } or {
-        kind = "protocol", reason = "bad_shape", executed = "unknown", status = info.status,
-        message = "the answer to the batch says nothing about this command",
-      })
+      local err = halted and halted_error(session, command.method)
+        or silence_error(session, command.method, info.status)
       err.attempts = info.attempts
       set_failed(command, halted and "not_executed" or "failed", err)
     end
   end
   return halted
+end
+
+local function has_sections(result)
+  return type(result) == "table" and (type(result.result) == "table" or type(result.result_error) == "table")
 end
 
 --- Sends commands in one request and gives each its outcome.
@@ -232,9 +251,10 @@ function _M.send(state, commands, halt)
     idempotent = idempotent and command.idempotent
     names[i] = command.method
   end
-  local result, more = require("bitrix.client").perform(state, exchange, nil, { idempotent = idempotent, methods = names })
+  local options = { idempotent = idempotent, methods = names }
+  local result, more = require("bitrix.client").perform(state, exchange, nil, options)
   if type(more) == "string" then error(more, 0) end -- nobody can wait here
-  if result ~= nil and (type(result) ~= "table" or type(result.result) ~= "table" and type(result.result_error) ~= "table") then
+  if result ~= nil and not has_sections(result) then
     local attempts = more.attempts
     result, more = nil, session:failure("batch", {
       kind = "protocol", reason = "bad_shape", executed = "unknown", status = more.status,
@@ -252,8 +272,8 @@ end
 --- Collects commands for requests: fifty each, and no larger than `max_bytes`.
 -- @tparam table state the client's
 -- @tparam number max_bytes
--- @treturn table { commands, add(command) → whether it was taken, fits(count, size) → whether so many would be }. A command that
--- needs a result which is lost is taken, gets its outcome and is not among `commands`
+-- @treturn table { commands, add(command) → whether it was taken, fits(count, size) → whether so many would be }. A
+-- command that needs a result which is lost is taken, gets its outcome and is not among `commands`
 function _M.request(state, max_bytes)
   local commands, within, bytes = {}, {}, #'{"halt":0,"cmd":{}}'
   local function fits(count, size)
@@ -306,12 +326,14 @@ end
 
 -- Ends the commands from `first` on that will not be sent any more.
 local function give_up(session, commands, first, err)
-  for i = first, #commands do set_failed(commands[i], "not_executed", failure_of(session, commands[i], err, "no"), true) end
+  for i = first, #commands do
+    set_failed(commands[i], "not_executed", failure_of(session, commands[i], err, "no"), true)
+  end
 end
 
---- Runs the commands that were added since the last run, in order: fifty a request, fewer where a body would grow beyond
--- `max_bytes`. Each request is a call of its own to limits, retries and the deadline. A request that fails does not keep
--- the next from being sent, unless the portal cannot be reached or refuses the credentials.
+--- Runs the commands that were added since the last run, in order: fifty a request, fewer where a body would grow
+-- beyond `max_bytes`. Each request is a call of its own to limits, retries and the deadline. A request that fails does
+-- not keep the next from being sent, unless the portal cannot be reached or refuses the credentials.
 -- Never raises because of what the portal answers: each command has its `status`, `result`, `error`.
 -- @function Batch:run
 -- @treturn boolean whether every command is "ok"
@@ -327,11 +349,7 @@ function Batch:run()
     while commands[i] and request.add(commands[i]) do i = i + 1 end
     local err, halted
     if #request.commands > 0 then err, halted = _M.send(state, request.commands, halt) end
-    if halted then
-      err = state.session:failure("batch", {
-        kind = "api", reason = "halted", executed = "no", message = "an earlier command failed, and the batch was to halt there",
-      })
-    end
+    if halted then err = halted_error(state.session, "batch") end
     if err and (halt or _M.is_hopeless(err)) then
       give_up(state.session, commands, i, err)
       break
@@ -357,8 +375,11 @@ function _M.check_options(options, known)
     if not (" " .. expected .. " "):find(" " .. type(value) .. " ", 1, true) then
       return ("option '%s': %s expected, got %s"):format(name, (expected:gsub(" ", " or ")), type(value))
     end
-    if type(value) == "number" and not (name ~= "after" and value >= 1 or name == "after" and value >= 0) then
-      return ("option '%s': a positive number expected, got %s"):format(name, tostring(value))
+    if type(value) == "number" then
+      local least = name == "after" and 0 or 1
+      if not (value >= least and value < math.huge) then
+        return ("option '%s': a positive number expected, got %s"):format(name, tostring(value))
+      end
     end
   end
 end
@@ -369,15 +390,16 @@ end
 --
 -- - `halt` (boolean, false) true: nothing runs after the first command that fails, in later requests neither
 -- - `max_bytes` (1 MiB) of a request's body; a longer command is sent alone
--- @treturn Batch with the names of the client: `batch.scrum.backlog_add{...}`, `batch:call(method, params)`; each returns
--- a `Command`
+-- @treturn Batch with the names of the client: `batch.scrum.backlog_add{...}`, `batch:call(method, params)`; each
+-- returns a `Command`
 -- @raise a string that names the option
 function _M.new(state, options)
   local problem = _M.check_options(options, OPTIONS)
   if problem then return nil, ("bad argument #1 to 'batch' (%s)"):format(problem) end
   options = options or {}
   local self = setmetatable({
-    _state = state, _commands = {}, _count = 0, _halt = options.halt or false, _max_bytes = options.max_bytes or MAX_BYTES,
+    _state = state, _commands = {}, _count = 0, _halt = options.halt or false,
+    _max_bytes = options.max_bytes or MAX_BYTES,
   }, Batch)
   function self._make(how, what, params)
     -- Keys are ours and no numbers: PHP makes a list of what has the keys 0, 1, 2.

@@ -4,8 +4,8 @@
 --      return batch.scrum.backlog_add{ groupId = group.id, createdBy = 6 }
 --    end, { journal = "backlogs.journal" })
 --
--- Decides what becomes of an item; how a request is sent is batch.lua's and client.perform's business, what is on the disk
--- journal.lua's.
+-- Decides what becomes of an item; how a request is sent is batch.lua's and client.perform's business, what is on the
+-- disk journal.lua's.
 -- @module bitrix.bulk
 local batch = require "bitrix.batch"
 local core = require "bitrix.core"
@@ -15,7 +15,6 @@ local tasks = require "bitrix.runtime.tasks"
 
 local _M = {}
 
-local BACKLOG_ADD = "tasks.api.scrum.backlog.add"
 local CONCURRENCY = 4
 -- How often a command is sent again because of failures that may pass, each time behind all the repeats of a call.
 local TRIES = 3
@@ -72,7 +71,9 @@ local function new_task(self)
   if item == nil then return nil end
   self.made, self.refused = {}, nil
   local ok, main = pcall(self.f, self.builder, item)
-  local task = { ordinal = self.ordinal, item = item, commands = self.made, main = ok and main or nil, tries = 0, reads = 0 }
+  local task = {
+    ordinal = self.ordinal, item = item, commands = self.made, main = ok and main or nil, tries = 0, reads = 0,
+  }
   if not ok then
     -- What the client refuses is the item's fault; what else is raised is the function's.
     if not self.refused or not tostring(main):find(self.refused, 1, true) then error(main, 0) end
@@ -81,7 +82,9 @@ local function new_task(self)
   end
   local own = main == nil and #self.made == 0
   for _, command in ipairs(self.made) do own = own or command == main end
-  if not own then error("bitrix: the function given to 'bulk' must return the command that it made, or nil to skip the item", 0) end
+  if not own then
+    error("bitrix: the function given to 'bulk' must return the command that it made, or nil to skip the item", 0)
+  end
   local texts = {}
   for i, command in ipairs(self.made) do texts[i] = command.text end
   task.fingerprint = core.fingerprint(self.key and tostring(self.key(item)) or table.concat(texts, "\n"))
@@ -232,7 +235,8 @@ local function settle_by(self, task)
   end
   fail(self, task, session_error(self, task, {
     kind = "protocol", reason = "not_settled", executed = "unknown",
-    message = "the answer was lost, and what is there cannot be read: " .. (err and err.message or "no backlog in the answer"),
+    message = "the answer was lost, and what is there cannot be read: "
+      .. (err and err.message or "no backlog in the answer"),
   }))
 end
 
@@ -332,7 +336,8 @@ local function fill(self, rt, request)
     if task then
       local commands = commands_to_send(task)
       if #commands > batch.MOST then
-        error(("bitrix: the function given to 'bulk' made %d commands for one item; %d at most"):format(#commands, batch.MOST), 0)
+        error(("bitrix: the function given to 'bulk' made %d commands for one item; %d at most"):format(#commands,
+          batch.MOST), 0)
       end
       if not request.fits(#commands, size_of(commands)) then
         self.held[#self.held + 1] = task
@@ -415,7 +420,8 @@ function Job:run()
   return self.summary
 end
 
---- The first request that `run` would send, as an exchange; nil when there is nothing to send. Sends nothing, writes nothing.
+--- The first request that `run` would send, as an exchange; nil when there is nothing to send. Sends nothing, writes
+-- nothing.
 function Job:preview()
   self.quiet = true
   local request = batch.request(self.state, self.max_bytes)
@@ -431,7 +437,9 @@ local OPTIONS = {
   concurrency = "number", max_bytes = "number",
 }
 
-local function bad(number, text, ...) return nil, ("bad argument #%d to 'bulk' (%s)"):format(number, text:format(...)) end
+local function bad(number, text, ...)
+  return nil, ("bad argument #%d to 'bulk' (%s)"):format(number, text:format(...))
+end
 
 local function is_callable(value)
   if type(value) == "function" then return true end
@@ -440,28 +448,33 @@ local function is_callable(value)
 end
 
 --- Makes a command for each item and runs them all, fifty a request. What the portal refuses is that item's outcome and
--- stops nothing. When the portal cannot be reached or refuses the credentials, the run ends with that error; whatever was
--- done until then is reported and, with a journal, the same call goes on from there.
+-- stops nothing. When the portal cannot be reached or refuses the credentials, the run ends with that error; whatever
+-- was done until then is reported and, with a journal, the same call goes on from there.
 -- @function client:bulk
--- @param items a list; or a function that returns the next item, nil after the last (io.lines, an iterator of `client:list`)
+-- @param items a list; or a function that returns the next item, nil after the last (io.lines, an iterator of
+-- `client:list`)
 -- @tparam function f f(batch, item) makes commands, `batch.scrum.backlog_add{...}` or `batch:call(method, params)`, and
--- returns the one that counts, or nil: nothing is to be done for this item. Several commands of one item stand in one request, and
--- references lead from one to the other. With a journal it must make the same command for the same item each time
+-- returns the one that counts, or nil: nothing is to be done for this item. Several commands of one item stand in one
+-- request, and references lead from one to the other. With a journal it must make the same command for the same item
+-- each time
 -- @tparam[opt] table options
 --
--- - `on_result` (function) on_result(item, result, err, replayed): what an item came to: `err` is an error object, or a string when an
---   argument was wrong; `err.executed == "unknown"` where nobody can know. Not always in the order of the items. With a journal it is
---   written down before; `replayed`: in an earlier run, which told of it, or was killed just before
--- - `on_progress` (function) on_progress(done, total, failed, replayed) after each request; `total` is nil where it is not known
--- - `journal` (string) path of a file, made if it is not there, that what is done is written down in. After whatever end, also
---   kill -9, the same call with the same items goes on where it stopped. What was sent and not answered is settled by reading
---   back (backlogs), sent again (what is idempotent), or reported as unknown and left alone. One program at a time
+-- - `on_result` (function) on_result(item, result, err, replayed): what an item came to: `err` is an error object, or a
+-- string when an   argument was wrong; `err.executed == "unknown"` where nobody can know. Not always in the order of
+-- the items. With a journal it is   written down before; `replayed`: in an earlier run, which told of it, or was killed
+-- just before
+-- - `on_progress` (function) on_progress(done, total, failed, replayed) after each request; `total` is nil where it is
+-- not known
+-- - `journal` (string) path of a file, made if it is not there, that what is done is written down in. After whatever
+-- end, also   kill -9, the same call with the same items goes on where it stopped. What was sent and not answered is
+-- settled by reading   back (backlogs), sent again (what is idempotent), or reported as unknown and left alone. One
+-- program at a time
 -- - `key` (function) key(item) → string by which the journal knows the item (default: its commands)
 -- - `total` (number) how many items there are (default: the length of a list)
 -- - `concurrency` (4) requests at once
 -- - `max_bytes` (1 MiB) of a request's body
--- @treturn table summary: `done`, `ok`, `failed`, `unknown`, `skipped`, `replayed` (in the journal), `settled` (lost answers that were
--- read back), `requests`, `seconds`
+-- @treturn table summary: `done`, `ok`, `failed`, `unknown`, `skipped`, `replayed` (in the journal), `settled` (lost
+-- answers that were read back), `requests`, `seconds`
 -- @raise an error object with `summary`, when it had to stop; a string when an argument is wrong, the journal cannot be
 -- written or is of other items; and what the functions raise
 function _M.new(state, items, f, options)

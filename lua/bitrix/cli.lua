@@ -1,5 +1,5 @@
---- The command line: bitrix call, scrum, import, methods. Turns words into calls, and outcomes into text and an exit code.
--- bin/bitrix starts it. Needs argparse.
+--- The command line: bitrix call, scrum, import, methods. Turns words into calls, and outcomes into text and an exit
+-- code. bin/bitrix starts it. Needs argparse.
 local argparse = require "argparse"
 local bitrix = require "bitrix.safe"
 local bulk = require "bitrix.bulk"
@@ -78,7 +78,8 @@ local function readable(value, indent, lines)
         lines[#lines + 1] = indent .. scalar(key) .. ":"
         readable(inner, indent .. "  ", lines)
       else
-        lines[#lines + 1] = ("%s%-" .. width .. "s  %s"):format(indent, scalar(key), type(inner) == "table" and "(empty)" or scalar(inner))
+        local text = type(inner) == "table" and "(empty)" or scalar(inner)
+        lines[#lines + 1] = ("%s%-" .. width .. "s  %s"):format(indent, scalar(key), text)
       end
     end
   end
@@ -113,7 +114,8 @@ end
 
 -- ---- words to parameters ----
 
--- fields[NAME]=x and filter[>=ID]=5 and select[]=ID, and with := any JSON. The name's parts, and the value; or nil, message.
+-- fields[NAME]=x and filter[>=ID]=5 and select[]=ID, and with := any JSON. The name's parts, and the value; or nil,
+-- message.
 local function read_parameter(word)
   local base, rest = word:match("^([^%[=:]+)(.*)$")
   if not base then return nil, ("'%s': key=value expected"):format(word) end
@@ -159,7 +161,8 @@ end
 -- The client of the options; or nil, exit code.
 local function open_client(options)
   local ok, client = pcall(bitrix.new, {
-    webhook = options.webhook, ca_file = options.ca_file, deadline = options.deadline, insecure_http = options.insecure_http or nil,
+    webhook = options.webhook, ca_file = options.ca_file, deadline = options.deadline,
+    insecure_http = options.insecure_http or nil,
   })
   if ok then return client end
   return nil, usage((client:match("^.-%((.*)%)$") or client):gsub("^option 'webhook'", "--webhook"))
@@ -168,7 +171,8 @@ end
 -- The request that would be sent, as it would be, but for what is secret.
 local function show_request(options, client, exchange)
   local webhook = options.webhook or os.getenv("BITRIX24_WEBHOOK_URL") or client._state.session:place() .. "/rest/"
-  say("POST ", core.redact(webhook:gsub("/?$", "/") .. exchange:method()), "\n")
+  if webhook:sub(-1) ~= "/" then webhook = webhook .. "/" end
+  say("POST ", core.redact(webhook .. exchange:method()), "\n")
   say("Content-Type: application/json\nAccept: application/json\nUser-Agent: bitrix-lua/", core._VERSION, "\n\n")
   say(core.redact(exchange:body()), "\n")
   exchange:close()
@@ -216,7 +220,9 @@ function commands.scrum(options)
     local text = options["param_" .. param.name]
     if text ~= nil and param.type == "table" then
       local value, problem = core.decode(text)
-      if type(value) ~= "table" then return usage(("--%s: JSON expected (%s)"):format(param.name, problem or "an object or a list")) end
+      if type(value) ~= "table" then
+        return usage(("--%s: JSON expected (%s)"):format(param.name, problem or "an object or a list"))
+      end
       text = value
     end
     params[param.name] = text
@@ -228,20 +234,26 @@ function commands.methods(options)
   local list = {}
   for _, row in ipairs(core.methods()) do
     local params = {}
-    for i, param in ipairs(row.params) do params[i] = (param.required and "--%s %s" or "[--%s %s]"):format(param.name, param.type) end
-    list[#list + 1] = { command = row.space .. " " .. row.name:gsub("_", "-"), method = row.method, parameters = params }
+    for i, param in ipairs(row.params) do
+      params[i] = (param.required and "--%s %s" or "[--%s %s]"):format(param.name, param.type)
+    end
+    local command = row.space .. " " .. row.name:gsub("_", "-")
+    list[#list + 1] = { command = command, method = row.method, parameters = params }
   end
   if options.json then
     show(options, list)
   else
-    for _, row in ipairs(list) do say(("bitrix %s %s\n    %s\n"):format(row.command, table.concat(row.parameters, " "), row.method)) end
+    for _, row in ipairs(list) do
+      say(("bitrix %s %s\n    %s\n"):format(row.command, table.concat(row.parameters, " "), row.method))
+    end
   end
   return 0
 end
 
 -- ---- import ----
 
--- Reads the whole table once: its rows; or nil, what is wrong with it, so that nothing is sent of a table with a mistake.
+-- Reads the whole table once: its rows; or nil, what is wrong with it, so that nothing is sent of a table with a
+-- mistake.
 local function check_table(path, row)
   local reader, problem = csv.open(path)
   if not reader then return nil, problem end
@@ -274,8 +286,9 @@ local function show_import(options, summary, failures, unwritten)
   if options.json then
     show(options, { summary = summary, failures = failures })
   else
-    say(("%d rows in %.1f s, %d requests: %d ok, %d failed, %d unknown%s\n"):format(summary.done, summary.seconds, summary.requests,
-      summary.ok, summary.failed, summary.unknown, summary.replayed > 0 and (", %d of these earlier"):format(summary.replayed) or ""))
+    local earlier = summary.replayed > 0 and (", %d of these earlier"):format(summary.replayed) or ""
+    say(("%d rows in %.1f s, %d requests: %d ok, %d failed, %d unknown%s\n"):format(summary.done, summary.seconds,
+      summary.requests, summary.ok, summary.failed, summary.unknown, earlier))
     for i = 1, math.min(#failures, MOST_SHOWN) do
       say(("  line %d: %s\n"):format(failures[i].line, scalar(failures[i].message)))
     end
@@ -317,7 +330,8 @@ function commands.import(options)
       end
       local is_object = core.is_error(failure)
       failures[#failures + 1] = {
-        line = item.line, message = is_object and tostring(failure):gsub("^bitrix: [^:]*: ", "") or failure:match("%((.*)%)$") or failure,
+        line = item.line,
+        message = is_object and tostring(failure):gsub("^bitrix: [^:]*: ", "") or failure:match("%((.*)%)$") or failure,
         reason = is_object and failure.reason or "bad_argument", executed = is_object and failure.executed or "no",
       }
     end,
@@ -348,10 +362,11 @@ local function positive(text)
 end
 
 local function add_common(parser)
-  parser:option("--webhook", "Address of the inbound webhook (default: BITRIX24_WEBHOOK_URL of the environment, where other users "
-    .. "of this machine cannot see it)."):argname("URL")
+  parser:option("--webhook", "Address of the inbound webhook (default: BITRIX24_WEBHOOK_URL of the environment, where "
+    .. "other users of this machine cannot see it)."):argname("URL")
   parser:option("--ca-file", "Certificates to trust, PEM."):argname("FILE")
-  parser:option("--deadline", "Seconds for a call, with all its repeats (default: 180)."):convert(positive):argname("SECONDS")
+  parser:option("--deadline", "Seconds for a call, with all its repeats (default: 180)."):convert(positive)
+    :argname("SECONDS")
   parser:flag("--insecure-http", "Permit plain HTTP to another machine.")
   parser:flag("--json", "Print JSON.")
   parser:flag("--dry-run", "Print the request instead of sending it, without the secret.")
@@ -377,7 +392,8 @@ Examples:
 
   local call = parser:command("call", "Call any method by its name.")
   call:argument("method", "As in the reference, user.current.")
-  call:argument("parameters", "key=value, fields[NAME]=value, select[]=value; key:=JSON for numbers, lists, objects."):args("*")
+  call:argument("parameters", "key=value, fields[NAME]=value, select[]=value; key:=JSON for numbers, lists, objects.")
+    :args("*")
   add_common(call)
 
   local scrum = parser:command("scrum", "Call a scrum method; its parameters are checked before anything is sent.")
@@ -385,15 +401,16 @@ Examples:
   for _, row in ipairs(core.methods()) do
     local command = scrum:command((row.name:gsub("_", "-")), row.method)
     for _, param in ipairs(row.params) do
-      local about = param.choices and table.concat(param.choices, ", ") or param.type == "table" and "JSON" or param.type
+      local about = param.choices and table.concat(param.choices, ", ")
+        or param.type == "table" and "JSON" or param.type
       local option = command:option("--" .. param.name, about .. "."):target("param_" .. param.name):argname("VALUE")
       if param.required then option:count(1) end
     end
     add_common(command)
   end
 
-  local import = parser:command("import", "One call for each row of a CSV file, in batches. The first row has the names of the "
-    .. "parameters. What is done is written to FILE.journal: the same command goes on where it stopped.")
+  local import = parser:command("import", "One call for each row of a CSV file, in batches. Its first row has the "
+    .. "names of the parameters. What is done is written to FILE.journal: the same command goes on where it stopped.")
   import:argument("file", "The table."):argname("FILE")
   import:option("--with", "The scrum method.", "backlog-add"):argname("METHOD")
   import:option("--journal", "Where to write down what is done (default: FILE.journal)."):argname("FILE")
@@ -419,7 +436,7 @@ function _M.main(words)
   local ok, code = pcall(commands[options.command], options)
   if ok then return code end
   if tostring(code):find("interrupted!", 1, true) then
-    complain(options.command == "import" and "interrupted; the same command goes on where this stopped" or "interrupted")
+    complain("interrupted", options.command == "import" and "; the same command goes on where this stopped" or "")
     return _M.CODES.interrupted
   end
   error(code, 0)

@@ -1,5 +1,5 @@
---- Reads tables in CSV (RFC 4180), a record at a time: quoted fields with commas, quotes and line ends in them; LF or CRLF; a byte
--- order mark; semicolons where the first line has no comma. Knows nothing of what is in the tables.
+--- Reads tables in CSV (RFC 4180), a record at a time: quoted fields with commas, quotes and line ends in them; LF or
+-- CRLF; a byte order mark; semicolons where the first line has no comma. Knows nothing of what is in the tables.
 local _M = {}
 
 local Reader = {}

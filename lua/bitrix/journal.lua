@@ -1,5 +1,5 @@
---- What a long run has done, written down so that it can go on after it was killed. A line each, appended and on the disk
--- before anybody is told:
+--- What a long run has done, written down so that it can go on after it was killed. A line each, appended and on the
+-- disk before anybody is told:
 --
 --    head  place
 --    sent  ordinal:fingerprint ...      is about to be sent
@@ -39,7 +39,6 @@ end
 function take.sent(self, _, list)
   for ordinal, fingerprint in list:gmatch("(%d+):(%x+)") do
     self.sent[tonumber(ordinal)] = fingerprint
-    self.last = math.max(self.last, tonumber(ordinal))
   end
 end
 
@@ -89,7 +88,7 @@ function _M.open(path, place)
     log:close()
     return nil, problem
   end
-  local self = setmetatable({ path = path, place = place, log = log, file = file, sent = {}, outcomes = {}, last = 0 }, Journal)
+  local self = setmetatable({ path = path, place = place, log = log, file = file, sent = {}, outcomes = {} }, Journal)
   problem = load(self)
   if not problem and self.torn then
     local _, why = log:write("")

@@ -75,7 +75,8 @@ end
 -- @treturn table with `update`, `finish`
 function _M.new(stream, terminal)
   local now = core.now()
-  return setmetatable({ stream = stream, terminal = terminal, started = now, told = now, last = { 0, nil, 0, 0 } }, Progress)
+  local self = { stream = stream, terminal = terminal, started = now, told = now, last = { 0, nil, 0, 0 } }
+  return setmetatable(self, Progress)
 end
 
 return _M
