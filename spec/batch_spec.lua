@@ -11,7 +11,7 @@ describe("a batch", function()
   local function fresh()
     if portal then portal:stop() end
     portal = require("bitrix.portal").start()
-    client = bitrix.new{ webhook = portal.webhook, retry = false }
+    client = bitrix.new{ webhook = portal.webhook, limit = false, retry = false }
   end
 
   setup(fresh)
@@ -24,7 +24,9 @@ describe("a batch", function()
 
   local function requests()
     local list = {}
-    for i, row in ipairs(portal:journal()) do list[i] = { method = row.method, cmd = row.params.cmd, halt = row.params.halt, size = #row.body } end
+    for i, row in ipairs(portal:journal()) do
+      list[i] = { method = row.method, cmd = row.params.cmd, halt = row.params.halt, size = #row.body }
+    end
     return list
   end
 
@@ -62,7 +64,8 @@ describe("a batch", function()
     assert.equal("yes", again.error.executed)
     assert.equal("0", again.error.code)
     assert.equal("tasks.api.scrum.backlog.add", again.error.method)
-    assert.equal("bitrix: tasks.api.scrum.backlog.add: Backlog already added (backlog_already_added, HTTP 200, code 0)", tostring(again.error))
+    assert.equal("bitrix: tasks.api.scrum.backlog.add: Backlog already added (backlog_already_added, HTTP 200, code 0)",
+      tostring(again.error))
     assert.equal("error_method_not_found", unknown.error.reason)
     assert.equal("no", unknown.error.executed)
     assert.equal(1, #requests())
@@ -245,12 +248,13 @@ describe("a batch", function()
       { rule = { reset = true }, executed = "unknown", status = "failed", kind = "network" },
       { rule = { status = 200, body = '{"result":true}' }, executed = "unknown", status = "failed", kind = "protocol" },
       -- The batch was refused, and who knows what was done before.
-      { rule = { status = 400, body = '{"error":"ERROR_CORE","error_description":"x"}' }, executed = "unknown", status = "failed", kind = "api" },
+      { rule = { status = 400, body = '{"error":"ERROR_CORE","error_description":"x"}' }, executed = "unknown",
+        status = "failed", kind = "api" },
     } do
       fresh()
       -- `pass` lets the first request through.
       portal:script{ { pass = true }, case.rule }
-      local lone = bitrix.new{ webhook = portal.webhook, retry = false }
+      local lone = bitrix.new{ webhook = portal.webhook, limit = false, retry = false }
       local batch, commands = lone:batch(), {}
       for i = 1, 130 do commands[i] = batch.scrum.epic_add{ groupId = 125, name = "Epic " .. i } end
       -- The lost one's id is needed here: it makes no sense to run this.
@@ -279,7 +283,7 @@ describe("a batch", function()
 
   it("does not go on asking a portal that refuses the credentials", function()
     fresh()
-    local wrong = bitrix.new{ webhook = portal.webhook:gsub("[^/]+/$", "wrongsecret/"), retry = false }
+    local wrong = bitrix.new{ webhook = portal.webhook:gsub("[^/]+/$", "wrongsecret/"), limit = false, retry = false }
     local batch, commands = wrong:batch(), {}
     for i = 1, 120 do commands[i] = batch.scrum.epic_add{ groupId = 125, name = "Epic " .. i } end
     assert.is_false(batch:run())
@@ -358,11 +362,11 @@ describe("a batch", function()
 
   it("is the same in the face that returns errors, and of the default client", function()
     fresh()
-    local batch = safe.new{ webhook = portal.webhook }:batch()
+    local batch = safe.new{ webhook = portal.webhook, limit = false }:batch()
     local cmd = batch.scrum.backlog_add{ groupId = 1, createdBy = 6 }
     assert.is_false(batch:run())
     assert.equal("access_denied", cmd.error.reason)
-    bitrix.configure{ webhook = portal.webhook }
+    bitrix.configure{ webhook = portal.webhook, limit = false }
     batch = bitrix.batch()
     batch:call("user.current")
     assert.is_true(batch:run())
@@ -375,11 +379,11 @@ describe("a batch", function()
     assert.equal("bitrix.batch (1 to run)", tostring(batch))
     assert.equal("bitrix.command (tasks.api.scrum.backlog.get, pending)", tostring(cmd))
     assert.equal("$result[c1][id][0]", tostring(cmd:ref("id", 0)))
-    assert.equal("$result[c1]", tostring(core.reference("c1")))
+    assert.equal("$result[c1]", tostring(core.reference({}, "c1")))
   end)
 
   it("raises an error on a closed client", function()
-    local closed = bitrix.new{ webhook = portal.webhook }
+    local closed = bitrix.new{ webhook = portal.webhook, limit = false }
     local batch = closed:batch()
     batch:call("user.current")
     closed:close()

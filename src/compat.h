@@ -54,6 +54,20 @@ static inline void bx_setfuncs(lua_State *L, const luaL_Reg *list, int nup) {
 #define bx_isyieldable(L) 0
 #endif
 
+/* A userdata that keeps one table: put there, and pushed again (pushes nil or a table of Lua's where none was put). */
+#if LUA_VERSION_NUM >= 504
+#define bx_newkeeper(L, size) lua_newuserdatauv(L, size, 1)
+#else
+#define bx_newkeeper(L, size) lua_newuserdata(L, size)
+#endif
+#if LUA_VERSION_NUM >= 502
+#define bx_setkept(L, i) lua_setuservalue(L, i)
+#define bx_getkept(L, i) lua_getuservalue(L, i)
+#else
+#define bx_setkept(L, i) lua_setfenv(L, i)
+#define bx_getkept(L, i) lua_getfenv(L, i)
+#endif
+
 /* bitrix.null is cjson.null: a light userdata of the NULL pointer. */
 #define bx_isnull(L, i) (lua_islightuserdata(L, i) && lua_touserdata(L, i) == NULL)
 #define bx_pushnull(L) lua_pushlightuserdata(L, NULL)

@@ -16,6 +16,7 @@
 #include "reference.h"
 #include "secret.h"
 #include "session.h"
+#include "text.h"
 #include "version.h"
 
 #if defined(__GNUC__)
@@ -62,6 +63,16 @@ static int core_wall(lua_State *L) {
 /* yieldable() → whether the coroutine that calls may yield; false where this Lua cannot tell. */
 static int core_yieldable(lua_State *L) {
   lua_pushboolean(L, bx_isyieldable(L));
+  return 1;
+}
+
+/* fingerprint(text) → 16 hexadecimal digits that another text has only by chance. Not against those who try. */
+static int core_fingerprint(lua_State *L) {
+  size_t length;
+  const char *text = luaL_checklstring(L, 1, &length);
+  char digits[BX_TEXT_FINGERPRINT];
+  bx_text_fingerprint(text, length, digits);
+  lua_pushstring(L, digits);
   return 1;
 }
 
@@ -148,9 +159,13 @@ int luaopen_bitrix_core(lua_State *L) {
       {"equal", bx_secret_equal},
       {"random", bx_secret_random},
       {"append", bx_file_append},
+      {"origin", bx_reference_origin},
       {"reference", bx_reference_new},
+      {"fingerprint", core_fingerprint},
       {NULL, NULL},
   };
+  static const luaL_Reg json_functions[] = {
+      {"encode", bx_json_lua_encode}, {"decode", bx_json_lua_decode}, {NULL, NULL}};
   static const luaL_Reg session_methods[] = {
       {"prepare", bx_exchange_prepare},    {"call", bx_exchange_call},          {"form", bx_exchange_form},
       {"command", bx_command_prepare},     {"command_call", bx_command_call},   {"command_result", bx_command_result},
@@ -169,8 +184,12 @@ int luaopen_bitrix_core(lua_State *L) {
   lua_pushvalue(L, 2);
   bx_exchange_open(L);
   bx_engine_lua_open(L);
-  bx_session_open(L, session_methods, BX_EXCHANGE_UPVALUES);
   luaL_newlib(L, functions);
+  lua_pushvalue(L, 1);
+  lua_pushvalue(L, 2);
+  luaL_setfuncs(L, json_functions, 2);
+  lua_insert(L, 1);
+  bx_session_open(L, session_methods, BX_EXCHANGE_UPVALUES);
   bx_pushnull(L);
   lua_setfield(L, -2, "null");
   bx_file_open(L);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -153,7 +154,10 @@ int bx_file_append(lua_State *L) {
   const char *path = check_path(L, 1);
   handle *h = push_handle(L);
   h->fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-  if (h->fd < 0 || sync_directory(L, path) != 0) return failed(L, path, strerror(errno));
+  if (h->fd < 0) return failed(L, path, strerror(errno));
+  if (flock(h->fd, LOCK_EX | LOCK_NB) != 0)
+    return failed(L, path, errno == EWOULDBLOCK ? "another program is writing to it" : strerror(errno));
+  if (sync_directory(L, path) != 0) return failed(L, path, strerror(errno));
   return 1;
 }
 

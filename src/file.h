@@ -16,7 +16,7 @@
 void bx_file_open(lua_State *L);
 
 /* Lua: append(path) → a journal; or nil, message. journal:write(line) appends the line and a line's end at once,
-   journal:sync() waits until all is on the disk, both → true; or nil, message; journal:close(). */
+   journal:sync() waits until all is on the disk, both → true; or nil, message; journal:close(). One program at a time has it. */
 int bx_file_append(lua_State *L);
 
 #endif

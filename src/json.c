@@ -197,3 +197,33 @@ bx_json_fault bx_json_decode(lua_State *L, const bx_json *json, const char *byte
   if (lua_istable(L, -1)) normalise(L);
   return BX_JSON_OK;
 }
+
+/* ---- for Lua ---- */
+
+static bx_json own_json(void) {
+  bx_json json = {lua_upvalueindex(1), lua_upvalueindex(2)};
+  return json;
+}
+
+int bx_json_lua_encode(lua_State *L) {
+  bx_json json = own_json();
+  luaL_checkany(L, 1);
+  lua_settop(L, 1);
+  if (bx_json_encode(L, &json, 1, 0)) return 1;
+  lua_pushnil(L);
+  lua_insert(L, -2);
+  return 2;
+}
+
+int bx_json_lua_decode(lua_State *L) {
+  static const char *const faults[] = {"",        "empty", "not JSON", "ends in the middle", "goes on after its end",
+                                       "too deep"};
+  bx_json json = own_json();
+  size_t length;
+  const char *text = luaL_checklstring(L, 1, &length);
+  bx_json_fault fault = bx_json_decode(L, &json, text, length);
+  if (fault == BX_JSON_OK) return 1;
+  lua_pushnil(L);
+  lua_pushstring(L, faults[fault]);
+  return 2;
+}

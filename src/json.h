@@ -32,4 +32,9 @@ typedef enum bx_json_fault {
    Pushes nothing when it answers a fault. May throw (memory). */
 bx_json_fault bx_json_decode(lua_State *L, const bx_json *json, const char *bytes, size_t length);
 
+/* Lua: encode(value) → JSON; or nil, message that names the place of what cannot be written. decode(text) → the value, as the
+   answers of a portal are decoded; or nil, message. With bx_json's two values as upvalues. */
+int bx_json_lua_encode(lua_State *L);
+int bx_json_lua_decode(lua_State *L);
+
 #endif

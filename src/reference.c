@@ -46,10 +46,11 @@ int bx_reference_new(lua_State *L) {
   size_t length;
   const char *text;
   char *copy;
-  luaL_checkstring(L, 1);
+  luaL_checktype(L, 1, LUA_TTABLE);
+  luaL_checkstring(L, 2);
   luaL_checkstack(L, count * 3 + 4, "reference");
   lua_pushliteral(L, "$result");
-  for (i = 1; i <= count; i++) {
+  for (i = 2; i <= count; i++) {
     const char *part = lua_type(L, i) == LUA_TSTRING ? lua_tolstring(L, i, &length) : NULL;
     lua_Number n = lua_type(L, i) == LUA_TNUMBER ? lua_tonumber(L, i) : -1;
     lua_pushliteral(L, "[");
@@ -60,16 +61,25 @@ int bx_reference_new(lua_State *L) {
     } else {
       lua_pushnil(L);
       lua_pushfstring(L, "bad argument #%d to 'ref' (a name without brackets or an index from 0 expected, got %s)",
-                      i - 1, part != NULL ? part : luaL_typename(L, i));
+                      i - 2, part != NULL ? part : luaL_typename(L, i));
       return 2;
     }
     lua_pushliteral(L, "]");
   }
   lua_concat(L, lua_gettop(L) - count);
   text = lua_tolstring(L, -1, &length);
-  copy = bx_newuserdata(L, length + 1);
+  copy = bx_newkeeper(L, length + 1);
   memcpy(copy, text, length + 1);
+  lua_pushvalue(L, 1);
+  bx_setkept(L, -2);
   luaL_getmetatable(L, METATABLE);
   lua_setmetatable(L, -2);
+  return 1;
+}
+
+int bx_reference_origin(lua_State *L) {
+  lua_settop(L, 1);
+  if (bx_reference_text(L, 1) == NULL) return 0;
+  bx_getkept(L, 1);
   return 1;
 }

@@ -17,8 +17,11 @@ const char *bx_reference_text(lua_State *L, int index);
 /* Whether the portal would look for references in this text. */
 int bx_reference_like(const char *text, size_t length);
 
-/* Lua: reference(key, ...) → a reference to what the names and indexes (from 0) find in the result of the command with that
-   key; or nil, message. */
+/* Lua: reference(origin, key, ...) → a reference to what the names and indexes (from 0) find in the result of the command with
+   that key; or nil, message. It keeps the table `origin`. */
 int bx_reference_new(lua_State *L);
+
+/* Lua: origin(value) → the table that a reference keeps; nil for any other value. */
+int bx_reference_origin(lua_State *L);
 
 #endif

@@ -114,3 +114,10 @@ int bx_text_date(double seconds, char out[BX_TEXT_DATE]) {
   if ((double)whole > seconds) whole--;
   return gmtime_r(&whole, &parts) != NULL && strftime(out, BX_TEXT_DATE, "%Y-%m-%dT%H:%M:%S+00:00", &parts) != 0;
 }
+
+void bx_text_fingerprint(const char *text, size_t length, char out[BX_TEXT_FINGERPRINT]) {
+  unsigned long long hash = 14695981039346656037ULL;
+  size_t i;
+  for (i = 0; i < length; i++) hash = ((hash ^ (unsigned char)text[i]) * 1099511628211ULL) & 0xFFFFFFFFFFFFFFFFULL;
+  snprintf(out, BX_TEXT_FINGERPRINT, "%016llx", hash);
+}

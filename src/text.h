@@ -20,4 +20,9 @@ enum { BX_TEXT_DATE = 32 };
 /* Writes seconds since 1970 as an ISO 8601 date in UTC; false outside the years 1000 to 9999. */
 int bx_text_date(double seconds, char out[BX_TEXT_DATE]);
 
+enum { BX_TEXT_FINGERPRINT = 17 };
+
+/* Writes 16 hexadecimal digits, FNV-1a of the bytes. */
+void bx_text_fingerprint(const char *text, size_t length, char out[BX_TEXT_FINGERPRINT]);
+
 #endif

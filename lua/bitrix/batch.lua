@@ -21,7 +21,9 @@ local MAX_BYTES = 1024 * 1024
 local AROUND = 6
 
 -- After these the next request would end alike.
-local HOPELESS = { overload_limit = true, portal_deleted = true, connect = true, connect_timeout = true, dns = true, tls = true }
+local HOPELESS = {
+  overload_limit = true, portal_deleted = true, connect = true, connect_timeout = true, dns = true, tls = true,
+}
 
 --- Whether an error of one request says that there is no use in sending others.
 function _M.is_hopeless(err)
@@ -45,8 +47,8 @@ function Command:__tostring()
   return ("bitrix.command (%s, %s)"):format(self.method, self.status)
 end
 
--- reference → { the command whose result it is in, the way to it }. C knows only its text.
-local origins = setmetatable({}, { __mode = "k" })
+-- reference → { command = whose result it is in, path = the way to it }.
+local origin_of = core.origin
 
 --- What stands for this command's result, or a part of it, in the parameters of a later command.
 -- `cmd:ref("id")` is the field `id`, `cmd:ref(0, "ID")` the field `ID` of the list's first row, `cmd:ref()` the result
@@ -56,9 +58,8 @@ local origins = setmetatable({}, { __mode = "k" })
 -- @return a value that any parameter of a later command of the batch takes
 function Command:ref(...)
   if getmetatable(self) ~= Command then error("bad call of 'ref': write cmd:ref(...), with a colon", 2) end
-  local reference, problem = core.reference(self.key, ...)
+  local reference, problem = core.reference({ command = self, path = { ... } }, self.key, ...)
   if not reference then error(problem, 2) end
-  origins[reference] = { command = self, path = { ... } }
   return reference
 end
 
@@ -78,9 +79,10 @@ local function find(value, path)
   return value
 end
 
--- A copy of parameters with references in them, as the caller may use the table for the next command; and the references.
+-- A copy of parameters with references in them, as the caller may use the table for the next command; and the
+-- references.
 local function snapshot(value, references)
-  if origins[value] then
+  if type(value) == "userdata" and origin_of(value) then
     references[#references + 1] = value
     return value
   elseif type(value) ~= "table" then
@@ -136,23 +138,18 @@ function _M.add_names(target, make)
   return target
 end
 
--- Whether the request of the command that a reference leads to failed as a whole, or was never sent.
-local function is_lost(origin)
-  local command = origin.command
-  return command.lost and command or nil
-end
-
--- The text of a command in a request that begins behind `before`, the commands that are answered; or nil and the command
--- without whose result it makes no sense.
+-- The text of a command in a request that begins behind `before`, the commands that are answered; or nil and the
+-- command without whose result it makes no sense.
 local function text_of(session, command, within)
   local values = {}
   for _, reference in ipairs(command.references or {}) do
-    local origin = origins[reference]
+    local origin = origin_of(reference)
     if not within[origin.command] then
       if origin.command.status == "pending" then
         error(("bad call of 'run': %s refers to a command of a batch that was not run"):format(tostring(command)), 0)
       end
-      if is_lost(origin) then return nil, origin.command end
+      -- Its request failed as a whole, or was never sent.
+      if origin.command.lost then return nil, origin.command end
       local value = find(origin.command.result, origin.path)
       values[reference] = value == nil and "" or value
     end
@@ -165,8 +162,8 @@ end
 -- What happened to a request, said of one of its commands.
 local function failure_of(session, command, err, executed)
   local copy = session:failure(command.method, {
-    kind = err.kind, reason = err.reason, executed = executed, code = err.code, message = err.message, status = err.status,
-    body = err.body, validation = err.validation,
+    kind = err.kind, reason = err.reason, executed = executed, code = err.code, message = err.message,
+    status = err.status, body = err.body, validation = err.validation,
   })
   copy.attempts = err.attempts
   return copy
@@ -180,8 +177,9 @@ end
 local function set_lost(session, commands, err)
   -- "yes" is what is known of the batch, and not of its commands.
   local executed = err.executed == "no" and "no" or "unknown"
+  local status = executed == "no" and "not_executed" or "failed"
   for _, command in ipairs(commands) do
-    set_failed(command, executed == "no" and "not_executed" or "failed", failure_of(session, command, err, executed), true)
+    set_failed(command, status, failure_of(session, command, err, executed), true)
   end
 end
 
@@ -190,9 +188,24 @@ local function section(result, name)
   return type(value) == "table" and value or {}
 end
 
+local function halted_error(session, method)
+  return session:failure(method, {
+    kind = "api", reason = "halted", executed = "no",
+    message = "an earlier command failed, and the batch was to halt there",
+  })
+end
+
+local function silence_error(session, method, status)
+  return session:failure(method, {
+    kind = "protocol", reason = "bad_shape", executed = "unknown", status = status,
+    message = "the answer to the batch says nothing about this command",
+  })
+end
+
 local function set_outcomes(session, commands, halt, result, info)
-  local results, errors, times = section(result, "result"), section(result, "result_error"), section(result, "result_time")
+  local results, errors = section(result, "result"), section(result, "result_error")
   local totals, nexts = section(result, "result_total"), section(result, "result_next")
+  local times = section(result, "result_time")
   local halted = false
   for _, command in ipairs(commands) do
     local key = command.key
@@ -210,17 +223,17 @@ local function set_outcomes(session, commands, halt, result, info)
       if value == nil then value = core.null end
       command.status, command.result = "ok", session:command_result(command.number, value)
     else
-      local err = session:failure(command.method, halted and {
-        kind = "api", reason = "halted", executed = "no", message = "an earlier command failed, and the batch was to halt there",
-      } or {
-        kind = "protocol", reason = "bad_shape", executed = "unknown", status = info.status,
-        message = "the answer to the batch says nothing about this command",
-      })
+      local err = halted and halted_error(session, command.method)
+        or silence_error(session, command.method, info.status)
       err.attempts = info.attempts
       set_failed(command, halted and "not_executed" or "failed", err)
     end
   end
   return halted
+end
+
+local function has_sections(result)
+  return type(result) == "table" and (type(result.result) == "table" or type(result.result_error) == "table")
 end
 
 --- Sends commands in one request and gives each its outcome.
@@ -238,9 +251,10 @@ function _M.send(state, commands, halt)
     idempotent = idempotent and command.idempotent
     names[i] = command.method
   end
-  local result, more = require("bitrix.client").perform(state, exchange, nil, { idempotent = idempotent, methods = names })
+  local options = { idempotent = idempotent, methods = names }
+  local result, more = require("bitrix.client").perform(state, exchange, nil, options)
   if type(more) == "string" then error(more, 0) end -- nobody can wait here
-  if result ~= nil and (type(result) ~= "table" or type(result.result) ~= "table" and type(result.result_error) ~= "table") then
+  if result ~= nil and not has_sections(result) then
     local attempts = more.attempts
     result, more = nil, session:failure("batch", {
       kind = "protocol", reason = "bad_shape", executed = "unknown", status = more.status,
@@ -258,25 +272,29 @@ end
 --- Collects commands for requests: fifty each, and no larger than `max_bytes`.
 -- @tparam table state the client's
 -- @tparam number max_bytes
--- @treturn table { add = function(request, command) → whether it was taken; the command, whose outcome is set, is no longer
--- "pending" when the result that it needs is lost }
+-- @treturn table { commands, add(command) → whether it was taken, fits(count, size) → whether so many would be }. A
+-- command that needs a result which is lost is taken, gets its outcome and is not among `commands`
 function _M.request(state, max_bytes)
   local commands, within, bytes = {}, {}, #'{"halt":0,"cmd":{}}'
+  local function fits(count, size)
+    return #commands + count <= MOST and (#commands == 0 or bytes + size <= max_bytes)
+  end
   local function add(command)
     local text, missing = text_of(state.session, command, within)
     if not text then
       set_failed(command, "not_executed", failure_of(state.session, command, missing.error, "no"), true)
+      command.orphan = true
       return true
     end
     local size = #text + #command.key + AROUND
-    if #commands == MOST or #commands > 0 and bytes + size > max_bytes then return false end
+    if not fits(1, size) then return false end
     command.text = text
     commands[#commands + 1] = command
     within[command] = true
     bytes = bytes + size
     return true
   end
-  return { commands = commands, add = add }
+  return { commands = commands, add = add, fits = fits }
 end
 
 local Batch = {}
@@ -308,12 +326,14 @@ end
 
 -- Ends the commands from `first` on that will not be sent any more.
 local function give_up(session, commands, first, err)
-  for i = first, #commands do set_failed(commands[i], "not_executed", failure_of(session, commands[i], err, "no"), true) end
+  for i = first, #commands do
+    set_failed(commands[i], "not_executed", failure_of(session, commands[i], err, "no"), true)
+  end
 end
 
---- Runs the commands that were added since the last run, in order: fifty a request, fewer where a body would grow beyond
--- `max_bytes`. Each request is a call of its own to limits, retries and the deadline. A request that fails does not keep
--- the next from being sent, unless the portal cannot be reached or refuses the credentials.
+--- Runs the commands that were added since the last run, in order: fifty a request, fewer where a body would grow
+-- beyond `max_bytes`. Each request is a call of its own to limits, retries and the deadline. A request that fails does
+-- not keep the next from being sent, unless the portal cannot be reached or refuses the credentials.
 -- Never raises because of what the portal answers: each command has its `status`, `result`, `error`.
 -- @function Batch:run
 -- @treturn boolean whether every command is "ok"
@@ -329,11 +349,7 @@ function Batch:run()
     while commands[i] and request.add(commands[i]) do i = i + 1 end
     local err, halted
     if #request.commands > 0 then err, halted = _M.send(state, request.commands, halt) end
-    if halted then
-      err = state.session:failure("batch", {
-        kind = "api", reason = "halted", executed = "no", message = "an earlier command failed, and the batch was to halt there",
-      })
-    end
+    if halted then err = halted_error(state.session, "batch") end
     if err and (halt or _M.is_hopeless(err)) then
       give_up(state.session, commands, i, err)
       break
@@ -359,8 +375,11 @@ function _M.check_options(options, known)
     if not (" " .. expected .. " "):find(" " .. type(value) .. " ", 1, true) then
       return ("option '%s': %s expected, got %s"):format(name, (expected:gsub(" ", " or ")), type(value))
     end
-    if type(value) == "number" and not (name ~= "after" and value >= 1 or name == "after" and value >= 0) then
-      return ("option '%s': a positive number expected, got %s"):format(name, tostring(value))
+    if type(value) == "number" then
+      local least = name == "after" and 0 or 1
+      if not (value >= least and value < math.huge) then
+        return ("option '%s': a positive number expected, got %s"):format(name, tostring(value))
+      end
     end
   end
 end
@@ -371,15 +390,16 @@ end
 --
 -- - `halt` (boolean, false) true: nothing runs after the first command that fails, in later requests neither
 -- - `max_bytes` (1 MiB) of a request's body; a longer command is sent alone
--- @treturn Batch with the names of the client: `batch.scrum.backlog_add{...}`, `batch:call(method, params)`; each returns
--- a `Command`
+-- @treturn Batch with the names of the client: `batch.scrum.backlog_add{...}`, `batch:call(method, params)`; each
+-- returns a `Command`
 -- @raise a string that names the option
 function _M.new(state, options)
   local problem = _M.check_options(options, OPTIONS)
   if problem then return nil, ("bad argument #1 to 'batch' (%s)"):format(problem) end
   options = options or {}
   local self = setmetatable({
-    _state = state, _commands = {}, _count = 0, _halt = options.halt or false, _max_bytes = options.max_bytes or MAX_BYTES,
+    _state = state, _commands = {}, _count = 0, _halt = options.halt or false,
+    _max_bytes = options.max_bytes or MAX_BYTES,
   }, Batch)
   function self._make(how, what, params)
     -- Keys are ours and no numbers: PHP makes a list of what has the keys 0, 1, 2.
@@ -392,7 +412,10 @@ function _M.new(state, options)
   return _M.add_names(self, self._make)
 end
 
+--- Bytes of a command in a body.
+function _M.size(command) return #command.text + #command.key + AROUND end
+
 _M.new_command = new_command
-_M.MAX_BYTES = MAX_BYTES
+_M.MAX_BYTES, _M.MOST = MAX_BYTES, MOST
 
 return _M

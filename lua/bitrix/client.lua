@@ -1,6 +1,7 @@
 --- Clients, their options, and the faces over both: what a user of the module touches.
 -- Decides nothing about arguments, HTTP or errors (bitrix.core does), nor how a call is made (call.lua does).
 local batch = require "bitrix.batch"
+local bulk = require "bitrix.bulk"
 local call = require "bitrix.call"
 local core = require "bitrix.core"
 local event = require "bitrix.event"
@@ -188,7 +189,7 @@ function Client:pump()
 end
 
 -- The features for many calls: each makes its object from a client's state, or says what is wrong with an argument.
-local FEATURES = { batch = batch.new, list = list.new }
+local FEATURES = { batch = batch.new, bulk = bulk.new, list = list.new }
 
 -- Makes the object of a feature. A mistake of the program is raised at the line of who called our caller.
 local function make(name, state, ...)
@@ -202,6 +203,7 @@ end
 for name in pairs(FEATURES) do
   Client[name] = function(self, ...)
     local object = make(name, state_of(self, name), ...)
+    if name == "bulk" then return self._state.finish(object:run()) end
     return object
   end
 end
@@ -274,6 +276,7 @@ function _M.face(finish)
       if ... == face then error(("bad call of '%s': write bitrix.%s(...), with a dot"):format(name, name), 2) end
       -- Errors are reported as this face does it, whoever opened the default client.
       local object = make(name, setmetatable({ finish = finish }, { __index = default }), ...)
+      if name == "bulk" then return finish(object:run()) end
       return object
     end
   end

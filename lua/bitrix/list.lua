@@ -80,7 +80,10 @@ local function rows_in(self, result)
     local name
     for key, value in pairs(result) do
       if type(value) == "table" then
-        if name then return nil, broken(self, "bad_shape", "the rows can be in '%s' or '%s': say which by the option 'rows'", name, key) end
+        if name then
+          return nil, broken(self, "bad_shape", "the rows can be in '%s' or '%s': say which by the option 'rows'",
+            name, key)
+        end
         name = key
       end
     end
@@ -88,7 +91,8 @@ local function rows_in(self, result)
     rows = name and result[name]
   end
   if type(rows) ~= "table" or #rows == 0 and next(rows) ~= nil then
-    return nil, broken(self, "bad_shape", "there is no list in %s", self.rows and "'" .. self.rows .. "' of the result" or "the result")
+    local place = self.rows and "'" .. self.rows .. "' of the result" or "the result"
+    return nil, broken(self, "bad_shape", "there is no list in %s", place)
   end
   return rows
 end
@@ -143,10 +147,14 @@ local function walk_by_next(self, params)
     if not following then
       self.fetch = nil
       local problem = check_count(self, from)
-      if problem then self.pages[1] = rows return nil, problem end
+      if problem then
+        self.pages[1] = rows
+        return nil, problem
+      end
     elseif #rows == 0 or following <= start then
       self.pages[1] = rows
-      return nil, broken(self, "cursor_stalled", "after the page from %d the portal says that the next is from %d", start, following)
+      return nil, broken(self, "cursor_stalled", "after the page from %d the portal says that the next is from %d",
+        start, following)
     else
       start = following
     end
@@ -157,7 +165,7 @@ end
 -- ---- fast: by the last id ----
 
 local function id_of(self, row)
-  local value = type(row) == "table" and row[self.row_id]
+  local value = type(row) == "table" and self.row_id and row[self.row_id]
   return tonumber(value or nil), value
 end
 
@@ -174,10 +182,12 @@ end
 local function check_row(self, row)
   local id, value = id_of(self, row)
   if not id then
-    return broken(self, "cursor_stalled", "a row has no number in '%s' (%s) to go on from: see the options 'id' and 'row_id'",
-      self.row_id, value == nil and "nothing" or type(value) == "string" and "a text" or type(value))
+    return broken(self, "cursor_stalled",
+      "a row has no number in '%s' (%s) to go on from: see the options 'id' and 'row_id'",
+      self.row_id or self.id, value == nil and "nothing" or type(value) == "string" and "a text" or type(value))
   elseif id <= self.last_id then
-    return broken(self, "cursor_stalled", "a row's '%s' is %.0f, after %.0f: the portal does not follow the filter '>%s' or the order",
+    return broken(self, "cursor_stalled",
+      "a row's '%s' is %.0f, after %.0f: the portal does not follow the filter '>%s' or the order",
       self.row_id, id, self.last_id, self.id)
   end
   self.last_id = id
@@ -190,7 +200,8 @@ local function chain_of(self, params, filter)
   for i = 1, CHAIN do
     local previous = commands[i - 1]
     if previous then
-      filter[key] = self.rows and previous:ref(self.rows, self.page - 1, self.row_id) or previous:ref(self.page - 1, self.row_id)
+      local last = self.page - 1
+      filter[key] = self.rows and previous:ref(self.rows, last, self.row_id) or previous:ref(last, self.row_id)
     end
     local command, problem = batch.new_command(self._state.session, "p" .. i, "command_call", self.method, params)
     if not command then error(problem, 0) end
@@ -218,7 +229,8 @@ local function pages_of(self, commands)
 end
 
 local function walk_by_id(self, params)
-  local filter_key, order_key, select_key = spelling(params, "filter"), spelling(params, "order"), spelling(params, "select")
+  local filter_key, order_key = spelling(params, "filter"), spelling(params, "order")
+  local select_key = spelling(params, "select")
   local filter = copy(params[filter_key])
   local key = ">" .. self.id
   self.last_id = self.after or tonumber(filter[key]) or 0
@@ -294,7 +306,8 @@ function Rows:__call()
 end
 
 local OPTIONS = {
-  fast = "boolean", rows = "string", id = "string", row_id = "string", after = "number", page = "number", max_pages = "number",
+  fast = "boolean", rows = "string", id = "string", row_id = "string", after = "number", page = "number",
+  max_pages = "number",
 }
 
 local function bad(number, text, ...)
@@ -307,19 +320,21 @@ end
 -- @tparam[opt] table params as in the reference: `filter`, `select`, `order` and others
 -- @tparam[opt] table options
 --
--- - `fast` (boolean, false) by the ids, ascending, without counting: 2,500 rows a request, whatever the size of the list.
---   The order is then that of the ids, and `order` and `start` cannot be given
--- - `rows` (string) the field of the result that the rows are in; not needed for known methods, nor where only one can be
+-- - `fast` (boolean, false) by the ids, ascending, without counting: 2,500 rows a request, whatever the size of the
+-- list.   The order is then that of the ids, and `order` and `start` cannot be given
+-- - `rows` (string) the field of the result that the rows are in; not needed for known methods, nor where only one can
+-- be
 -- - `id` (string, "ID") what the id is called in `filter` and `order`; known for the scrum methods, tasks.task.list,
 --   socialnetwork.api.workgroup.list, sonet_group.get, crm.item.list and crm.*.list
--- - `row_id` (string) what it is called in a row (default: as `id`; where that is not given, "ID" or "id", what the first row has)
+-- - `row_id` (string) what it is called in a row (default: as `id`; where that is not given, "ID" or "id", what the
+-- first row has)
 -- - `after` (number, 0) fast: begin behind this id, for example an error's `last_id`
 -- - `page` (number, 50) fast: rows a page; a page with fewer is the last one
 -- - `max_pages` (number, 100000) more is an error
--- @return an iterator for a `for` loop: `count` (rows so far), `requests`, `last_id` (fast), `total` (what the portal counts),
--- `error`. In `bitrix` it raises an error object, in `bitrix.safe` it returns nil and the error object, which stays in
--- `error`. Besides those of a call the reasons `cursor_stalled` (pages repeat, rows without ids), `count_mismatch`, `page_cap`;
--- each error has `read`, the rows that came before it, and `last_id`
+-- @return an iterator for a `for` loop: `count` (rows so far), `requests`, `last_id` (fast), `total` (what the portal
+-- counts), `error`. In `bitrix` it raises an error object, in `bitrix.safe` it returns nil and the error object, which
+-- stays in `error`. Besides those of a call the reasons `cursor_stalled` (pages repeat, rows without ids),
+-- `count_mismatch`, `page_cap`; each error has `read`, the rows that came before it, and `last_id`
 -- @raise a string when an argument is wrong
 function _M.new(state, method, params, options)
   if type(method) ~= "string" then return bad(1, "a method's name expected, got %s", type(method)) end
@@ -337,7 +352,8 @@ function _M.new(state, method, params, options)
   params = copy(params)
   if self.fast then
     for _, name in ipairs{ "order", "start" } do
-      if params[spelling(params, name)] ~= nil then return bad(2, "field '%s': the fast way has its own", spelling(params, name)) end
+      local key = spelling(params, name)
+      if params[key] ~= nil then return bad(2, "field '%s': the fast way has its own", key) end
     end
     walk_by_id(self, params)
   else
