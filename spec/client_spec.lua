@@ -184,7 +184,7 @@ describe("with a portal", function()
   it("many clients that are left to the collector do not use up the descriptors", function()
     local most = 0
     for i = 1, 400 do
-      safe.new{ webhook = portal.webhook }:call("tasks.api.scrum.backlog.getFields")
+      safe.new{ webhook = portal.webhook, limit = false }:call("tasks.api.scrum.backlog.getFields")
       if i % 20 == 0 then most = math.max(most, sockets()) end
     end
     assert.is_true(most < 400, "up to " .. most .. " sockets")

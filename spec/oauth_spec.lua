@@ -27,7 +27,7 @@ describe("OAuth", function()
   end
 
   local function new(more, others)
-    local options = { oauth = oauth(more) }
+    local options = { oauth = oauth(more), limit = false }
     for name, value in pairs(others or {}) do options[name] = value end
     return safe.new(options)
   end
