@@ -198,7 +198,8 @@ describe("OAuth", function()
       local old = new{ store = store, member_id = portal.app.member_id }
       assert.is_nil((old:call("user.current")))
       local fresh = portal:issue_tokens()
-      local client = new{ store = store, member_id = portal.app.member_id, access_token = fresh.access_token, refresh_token = fresh.refresh_token }
+      local client = new{ store = store, member_id = portal.app.member_id, access_token = fresh.access_token,
+        refresh_token = fresh.refresh_token }
       assert.is_table(client:call("user.current"))
       assert.equal(1, asked().tokens)
       assert.is_table(safe.oauth.exchange{ client_id = portal.app.client_id, client_secret = portal.app.client_secret,
@@ -267,7 +268,8 @@ describe("OAuth", function()
       portal:script{ { method = "oauth/token", pass = true, delay = 1 } }
       local store = memory.new()
       local hurry, patient = new({ store = store }, { deadline = 0.4 }), new{ store = store }
-      local results = bitrix.map({ hurry, patient, patient }, function(client) return client:call("user.current") ~= nil end, { concurrency = 3 })
+      local results = bitrix.map({ hurry, patient, patient }, function(client) return client:call("user.current") ~= nil end,
+        { concurrency = 3 })
       assert.is_false(results[1])
       -- The refresh token that the hurried one has sent may be used up; what counts is that the others asked for themselves.
       assert.is_true(asked().tokens >= 2)
@@ -279,7 +281,8 @@ describe("OAuth", function()
     local function caller(path, go, calls)
       return start(([[
         local safe = require "bitrix.safe"
-        local client = safe.new{ limit = false, oauth = { client_id = %q, client_secret = %q, endpoint = %q, access_token = %q, refresh_token = %q,
+        local client = safe.new{ limit = false, oauth = { client_id = %q, client_secret = %q, endpoint = %q, access_token = %q,
+          refresh_token = %q,
           token_url = %q, store = require("bitrix.store.file").new(%q), key = "k" } }
         while not io.open(%q) do os.execute("sleep 0.01") end
         for i = 1, %d do
@@ -320,7 +323,8 @@ describe("OAuth", function()
       local pipe = io.popen(("%s & echo $!; wait 2>/dev/null"):format(support.lua_command(([[
         require("bitrix.safe").new{ oauth = { client_id = %q, client_secret = %q, endpoint = %q, access_token = %q, refresh_token = %q,
           token_url = %q, store = require("bitrix.store.file").new(%q), key = "k" } }:call("user.current")]]):format(portal.app.client_id,
-          portal.app.client_secret, portal.url .. "rest/", tokens.access_token, tokens.refresh_token, portal.url .. "oauth/token/", path)):gsub("^", "exec ")))
+          portal.app.client_secret, portal.url .. "rest/", tokens.access_token, tokens.refresh_token, portal.url .. "oauth/token/",
+            path)):gsub("^", "exec ")))
       local pid = assert(tonumber(pipe:read("*l")))
       local store = file.new(path)
       assert.is_true(support.eventually(function()
@@ -437,7 +441,8 @@ describe("OAuth", function()
 
     it("may fail", function()
       portal:expire_tokens()
-      for _, refresh in ipairs{ function() return nil, "no more" end, function() error("no more") end, function() return 1, "no more" end } do
+      for _, refresh in ipairs{ function() return nil, "no more" end, function() error("no more") end, function() return 1,
+        "no more" end } do
         local _, err = new{ refresh = refresh }:call("user.current")
         assert.same({ "auth", "refresh_failed" }, { err.kind, err.reason })
         assert.truthy(err.message:find("no more", 1, true))
@@ -479,7 +484,8 @@ describe("OAuth", function()
       for _, case in ipairs{
         { {}, "field 'client_id'" }, { options{}, "field 'code'" }, { options{ code = 1 }, "field 'code'" },
         { options{ code = "a", refresh_token = "b" }, "not both" }, { options{ code = "a", store = {} }, "a store expected" },
-        { options{ code = "a", token_url = "http://example.com/" }, "https expected" }, { options{ code = "a", timeout = "x" }, "option 'timeout'" }, { options{ code = "a", colour = 1 }, "unknown option 'colour'" },
+        { options{ code = "a", token_url = "http://example.com/" }, "https expected" }, { options{ code = "a", timeout = "x" },
+          "option 'timeout'" }, { options{ code = "a", colour = 1 }, "unknown option 'colour'" },
       } do
         local ok, problem = pcall(function() bitrix.oauth.exchange(case[1]) end)
         assert.is_false(ok)
@@ -498,7 +504,8 @@ describe("OAuth", function()
       assert.not_equal(state, (select(2, bitrix.oauth.authorize_url{ client_id = "a", domain = "acme.bitrix24.com" })))
       assert.equal("https://x.de/portal/oauth/authorize/?client_id=a&state=b",
         (bitrix.oauth.authorize_url{ client_id = "a", endpoint = "https://x.de/portal/rest/", state = "b" }))
-      for _, options in ipairs{ {}, { client_id = "a" }, { client_id = "a", domain = "x y" }, { client_id = "a", endpoint = "https://x.de/" },
+      for _, options in ipairs{ {}, { client_id = "a" }, { client_id = "a", domain = "x y" }, { client_id = "a",
+        endpoint = "https://x.de/" },
         { client_id = "a", domain = "x.de", state = 1 } } do
         assert.has_error(function() bitrix.oauth.authorize_url(options) end)
       end
@@ -513,7 +520,8 @@ describe("OAuth", function()
         { { endpoint = false }, "'domain' or 'endpoint'" }, { { domain = "acme.bitrix24.com" }, "not both" },
         { { endpoint = "https://x.de/" }, "REST address" }, { { endpoint = "http://x.de/rest/" }, "https expected" },
         { { endpoint = false, domain = "x.de/s3cr3t?a" }, "a host's name" }, { { store = {} }, "a store expected" },
-        { { token_url = "http://example.com/" }, "field 'token_url': https expected" }, { { acces_token = "s3cr3t" }, "unknown field 'acces_token'" }, { { access_token = "s3cr3t\n" }, "an access token expected" },
+        { { token_url = "http://example.com/" }, "field 'token_url': https expected" }, { { acces_token = "s3cr3t" },
+          "unknown field 'acces_token'" }, { { access_token = "s3cr3t\n" }, "an access token expected" },
         { { access_token = false }, "'access_token', 'store' or 'refresh'" }, { { on_refresh = 1 }, "function expected" },
       } do
         local ok, problem = pcall(new, case[1])
@@ -529,7 +537,8 @@ describe("OAuth", function()
     end)
 
     it("takes a domain in the ways people write it", function()
-      for domain, place in pairs{ ["acme.bitrix24.com"] = "https://acme.bitrix24.com", ["https://acme.bitrix24.com/"] = "https://acme.bitrix24.com",
+      for domain, place in pairs{ ["acme.bitrix24.com"] = "https://acme.bitrix24.com",
+        ["https://acme.bitrix24.com/"] = "https://acme.bitrix24.com",
         ["intranet.local:8443"] = "https://intranet.local:8443", ["http://127.0.0.1:81"] = "http://127.0.0.1:81" } do
         assert.equal(("bitrix.client (%s)"):format(place), tostring(new{ endpoint = false, domain = domain }))
       end

@@ -127,16 +127,17 @@ describe("an answer", function()
     assert.equal(900, #(small:call("x")))
   end)
 
-  it("that redirects is not followed, and the credential goes nowhere else", function()
-    local other = require("bitrix.portal").start()
-    portal:script{ { redirect = other.webhook .. "any.method" } }
+  it("that redirects to another host is not followed, and the credential goes nowhere else", function()
+    local other = require("bitrix.portal").start{ hosts = { "127.0.0.2" } }
+    local url = other.url:gsub("127%.0%.0%.1", "127.0.0.2")
+    portal:script{ { redirect = other.webhook:gsub("127%.0%.0%.1", "127.0.0.2") .. "any.method" } }
     local result, err = client:call("any.method")
     assert.is_nil(result)
     assert.equal("auth", err.kind)
     assert.equal("redirect_refused", err.reason)
     assert.equal(302, err.status)
     assert.equal("no", err.executed)
-    assert.truthy(err.message:find(other.url, 1, true))
+    assert.truthy(err.message:find(url, 1, true), err.message)
     assert.is_nil(err.message:find(other.webhook:match("([^/]+)/$"), 1, true))
     assert.equal(0, #other:journal())
     other:stop()

@@ -36,6 +36,10 @@ test lua-check                                                      cmd:luacheck
 test luarocks                                                       cmd:luarocks
 test valgrind                                                       cmd:valgrind
 test curl                                                           cmd:curl
+test php-cli                                                        cmd:php
+test redis-server                                                   cmd:redis-server
+test redis-tools                                                    cmd:redis-cli
+test lua-cqueues                                                    lua:cqueues
 test wrk                                                            cmd:wrk
 test git                                                            cmd:git
 test locales                                                        file:/usr/share/i18n/locales/de_DE

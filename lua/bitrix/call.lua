@@ -1,6 +1,6 @@
 --- One call from beginning to end: wait for the limit, send, and after a failure settle, renew, wait and send again.
--- The only loop that sends. Decides nothing about limits (limiter.lua) or retries (retry.lua) and does not wait itself (a
--- runtime does).
+-- The only loop that sends. Decides nothing about limits (limiter.lua) or retries (retry.lua) and does not wait itself
+-- (a runtime does).
 local core = require "bitrix.core"
 local oauth = require "bitrix.oauth"
 local retry = require "bitrix.retry"
@@ -80,7 +80,8 @@ local function settle(state, exchange, history, ends, options, params)
   return outcome
 end
 
--- What is to be done after a failure: "again" and the seconds to wait before; "done", result, info; or nil, error object.
+-- What is to be done after a failure: "again" and the seconds to wait before; "done", result, info; or nil, error
+-- object.
 local function after_failure(state, rt, exchange, err, history, ends, options, params)
   local rules = state.policy.retry
   local again, problem = oauth.after_failure(state, exchange, err, rt, ends - core.now())
@@ -145,8 +146,8 @@ end
 -- @tparam table state a client's
 -- @param exchange what session:prepare or session:call made; it is closed at the end
 -- @tparam[opt] number left seconds until the deadline; the client's own if not given
--- @tparam[opt] table options `method` (its name on the wire, where it is known), `idempotent` (boolean: running it twice does no
--- more than once), `settle` and `numbers` (see scrum.lua), `methods` (list of what a batch calls)
+-- @tparam[opt] table options `method` (its name on the wire, where it is known), `idempotent` (boolean: running it
+-- twice does no more than once), `settle` and `numbers` (see scrum.lua), `methods` (list of what a batch calls)
 -- @tparam[opt] table params for `settle`
 -- @return[1] result, info
 -- @return[2] nil, error object
@@ -194,7 +195,8 @@ function _M.perform(state, exchange, left, options, params)
   end
   if state.policy.on_event then
     tell(state, {
-      type = "call", request_id = exchange:id(), method = method, ok = result ~= nil, attempts = history and history.sent or 1,
+      type = "call", request_id = exchange:id(), method = method, ok = result ~= nil, attempts = history
+        and history.sent or 1,
       status = more.status, kind = more.kind, reason = more.reason, executed = result == nil and more.executed or "yes",
       settled = more.settled,
     })
@@ -204,7 +206,9 @@ function _M.perform(state, exchange, left, options, params)
 end
 
 -- What may stand in an Idempotency-Key.
-local function is_key(text) return type(text) == "string" and #text >= 1 and #text <= 255 and not text:find("[^ -~]") end
+local function is_key(text)
+  return type(text) == "string" and #text >= 1 and #text <= 255 and not text:find("[^ -~]")
+end
 
 --- Reads the options of `client:call`.
 -- @return[1] what `perform` takes as options, seconds until the deadline (nil: the client's)
@@ -218,10 +222,13 @@ function _M.options(exchange, options)
       if type(value) ~= "boolean" then return nil, "option 'idempotent': boolean expected" .. got end
     elseif name == "deadline" then
       if type(value) ~= "number" or not (value > 0 and value <= 1000000) then
-        return nil, "option 'deadline': a positive number of seconds expected" .. (type(value) == "number" and ", got " .. value or got)
+        return nil, "option 'deadline': a positive number of seconds expected"
+          .. (type(value) == "number" and ", got " .. value or got)
       end
     elseif name == "idempotency_key" then
-      if not is_key(value) then return nil, "option 'idempotency_key': a string of 1 to 255 printable ASCII characters expected" .. got end
+      if not is_key(value) then
+        return nil, "option 'idempotency_key': a string of 1 to 255 printable ASCII characters expected" .. got
+      end
       exchange:header("Idempotency-Key", value)
     else
       return nil, ("unknown option '%s'"):format(tostring(name))

@@ -146,9 +146,10 @@ end
 --- Calls any method of the portal by its name.
 -- @tparam string method as in the reference, "user.current"
 -- @tparam[opt] table params as in the reference; nested tables, bitrix.null for null
--- @tparam[opt] table options `idempotent` (boolean: running it twice does no more than once, so it may be repeated after any
--- failure; default: as the method's name tells), `idempotency_key` (string of 1 to 255 printable ASCII characters, sent as the header
--- Idempotency-Key; REST v3), `deadline` (seconds, the client's)
+-- @tparam[opt] table options `idempotent` (boolean: running it twice does no more than once, so it may be repeated
+-- after any
+-- failure; default: as the method's name tells), `idempotency_key` (string of 1 to 255 printable ASCII characters, sent
+-- as the header Idempotency-Key; REST v3), `deadline` (seconds, the client's)
 -- @return[1] the answer's `result`; bitrix.null where the portal sent null or nothing
 -- @treturn[1] table info { status, time, total, next, attempts, timings }
 -- @raise a string when an argument is wrong or the client is closed; otherwise as the face: an error object is
@@ -166,9 +167,10 @@ function Client:map(items, f, options)
 end
 
 --- What the client has done so far.
--- @treturn table `calls`, `attempts`, `retries`, `failures`, `waits`, `waited` (seconds), `seconds` (of all attempts), `limited`
--- (answers QUERY_LIMIT_EXCEEDED), `settled` (lost answers that were settled by reading back), `sent`, `received` (bytes of bodies), and
--- `methods`: the same by a method's name. A copy.
+-- @treturn table `calls`, `attempts`, `retries`, `failures`, `waits`, `waited` (seconds), `seconds` (of all attempts),
+-- `limited`
+-- (answers QUERY_LIMIT_EXCEEDED), `settled` (lost answers that were settled by reading back), `sent`, `received` (bytes
+-- of bodies), and `methods`: the same by a method's name. A copy.
 function Client:stats()
   return stats.report(state_of(self, "stats").stats)
 end

@@ -28,14 +28,17 @@ end)
 -- - `user_agent` (string, "bitrix-lua/VERSION")
 -- - `headers` (table name → value) sent with each request
 -- - `insecure_http` (boolean, false) true permits plain HTTP to other machines; this one's loopback may always
--- - `retry` (table { attempts = 5, base = 0.5, cap = 30 }: how often at most, and the seconds of backoff; or false: a call is
---   never repeated)
--- - `limit` (table { burst = 50, rate = 2 }; "standard", "enterprise": 250 and 5; or false: no waiting. See doc/limits.md)
+-- - `retry` (table { attempts = 5, base = 0.5, cap = 30 }: how often at most, and the seconds of backoff; or false: a
+--   call is never repeated)
+-- - `limit` (table { burst = 50, rate = 2 }; "standard", "enterprise": 250 and 5; or false: no waiting. See
+--   doc/limits.md)
 -- - `on_event` (function(event)) told of each attempt, retry and call: `type` ("attempt", "retry", "call"), `method`,
---   `request_id`, `status`, `kind`, `reason`, `executed`, `attempt` or `attempts`, `seconds`, `waited`, `wait`; it must not wait
+--   `request_id`, `status`, `kind`, `reason`, `executed`, `attempt` or `attempts`, `seconds`, `waited`, `wait`; it must
+--   not wait
 -- - `max_connections` (integer, 256) of this client at once, where calls go side by side
 -- - `oauth` (table) instead of `webhook`, see doc/oauth.md
--- @treturn table the client: `client.scrum.…`, `client:call`, `batch`, `list`, `bulk`, `map`, `stats`, `fd`, `pump`, `close`
+-- @treturn table the client: `client.scrum.…`, `client:call`, `batch`, `list`, `bulk`, `map`, `stats`, `fd`, `pump`,
+-- `close`
 -- @raise a string that names the option
 
 --- Makes the default client, which `bitrix.scrum.…` and `bitrix.call` use, anew with these options.
@@ -52,8 +55,8 @@ end)
 -- @return the answer's `result`: integers as integers, null in a list and a result that is null or missing as
 -- `bitrix.null`, null in an object as an absent field
 -- @treturn table info: `status` (integer), `time` (the portal's own table), `total`, `next` (lists),
--- `attempts` (list of { status, code, seconds, waited }), `request_id` (sent as X-Request-ID), `settled` (true: the answer was lost,
--- and the outcome was read back), `timings` (seconds from the start of the attempt until
+-- `attempts` (list of { status, code, seconds, waited }), `request_id` (sent as X-Request-ID), `settled` (true: the
+-- answer was lost, and the outcome was read back), `timings` (seconds from the start of the attempt until
 -- `dns`, `connect`, `tls`, `first_byte`, `total`; the first three are 0 on a kept connection)
 -- @raise an error object, see `is_error`; a string when an argument is wrong
 

@@ -1,13 +1,15 @@
---- The portal's request counter as far as it can be known from outside. Pure: each function is one of (state, event, time);
--- written for every Lua, Redis' own included, which runs this file as a script.
+--- The portal's request counter as far as it can be known from outside. Pure: each function is one of (state, event,
+-- time); written for every Lua, Redis' own included, which runs this file as a script.
 --
--- The portal adds one for each request, takes `rate` off once a second, and refuses above `burst`. When in the second it does
--- so, nobody knows. So for every moment s in the past there may have been as little as floor(now - s) subtractions since,
+-- The portal adds one for each request, takes `rate` off once a second, and refuses above `burst`. When in the second
+-- it does
+-- so, nobody knows. So for every moment s in the past there may have been as little as floor(now - s) subtractions
+-- since,
 -- and the requests since s must not be more than burst + rate * floor(now - s). A request that was sent at t arrives
 -- somewhere within ARRIVAL seconds: as the beginning of such a window it counts at the end of that time.
 --
--- What decides is for each fraction f of a second (SLOTS of them) the largest rate * k - (requests before) of the windows that
--- began at k + f: state[f]. Those that began a moment ago are in a short list of their own.
+-- What decides is for each fraction f of a second (SLOTS of them) the largest rate * k - (requests before) of the
+-- windows that began at k + f: state[f]. Those that began a moment ago are in a short list of their own.
 local _M = {}
 
 local SLOTS = 20
@@ -27,7 +29,8 @@ function _M.new(burst, rate)
     count = 0, -- requests so far; the number of one is its place in the queue
     sent = 0, -- the number of the last that went out
     last = 0, -- when the last one goes
-    epoch = 0, first = 0, start = 0, -- refusals so far; the first request that was not sent at the last one, and its new time
+    -- Refusals so far; the first request that was not sent at the last one, and its new time.
+    epoch = 0, first = 0, start = 0,
     top = NEVER, -- the largest of state[f]
     young = {}, -- { when a window begins, requests before it }, oldest first
   }
@@ -114,8 +117,8 @@ function _M.go(state, now, number, epoch)
   return 0, state.epoch
 end
 
---- The portal has refused a request: somebody else uses it, too. It is full now; whoever waits goes on one by one, a second
--- later. A refusal of a request that was under way at the last refusal says nothing new.
+--- The portal has refused a request: somebody else uses it, too. It is full now; whoever waits goes on one by one, a
+-- second later. A refusal of a request that was under way at the last refusal says nothing new.
 -- @tparam integer number the request's
 function _M.refused(state, now, number, epoch)
   if epoch ~= state.epoch and number < state.first then return end

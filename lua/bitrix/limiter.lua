@@ -1,6 +1,6 @@
 --- Lets calls out when the portal's limits allow it: one limiter for all clients of a portal in this Lua state.
--- What is allowed, limit.lua and operating.lua decide; where the count is kept, a store does: this state's own memory, a
--- lua_shared_dict of all workers, Redis. Waits only through the runtime it is given.
+-- What is allowed, limit.lua and operating.lua decide; where the count is kept, a store does: this state's own memory,
+-- a lua_shared_dict of all workers, Redis. Waits only through the runtime it is given.
 local core = require "bitrix.core"
 local limit = require "bitrix.limit"
 local operating = require "bitrix.operating"
@@ -38,13 +38,16 @@ function _M.check(option)
   for name in pairs(option) do
     if not FIELDS[name] then return ("unknown field '%s'"):format(tostring(name)) end
   end
-  if option.burst and option.burst % 1 ~= 0 then return ("field 'burst': an integer expected, got %s"):format(option.burst) end
   local store = option.store
   if store ~= nil and (type(store) ~= "table" or type(store.limit) ~= "function") then
     return "field 'store': a store that can count expected (bitrix.store.redis, bitrix.store.dict)"
   end
-  return check_number(option, "burst", 1, 1e6) or check_number(option, "rate", 0.01, 1e6)
+  local problem = check_number(option, "burst", 1, 1e6) or check_number(option, "rate", 0.01, 1e6)
     or check_number(option, "operating", 1, 1e6)
+  if problem then return problem end
+  if option.burst and option.burst % 1 ~= 0 then
+    return ("field 'burst': an integer expected, got %s"):format(option.burst)
+  end
 end
 
 -- ---- where the count is ----
@@ -102,7 +105,8 @@ local function nginx_counter(place, burst, rate)
   end
   local workers = ngx.worker and ngx.worker.count and ngx.worker.count() or 1
   if workers < 2 then return own_counter(burst, rate) end
-  warn("limit share", ("there is no 'lua_shared_dict bitrix 1m;': each of %d workers takes its share of the portal's limit"):format(
+  warn("limit share",
+    ("there is no 'lua_shared_dict bitrix 1m;': each of %d workers takes its share of the portal's limit"):format(
     workers))
   return own_counter(math.max(math.floor(burst / workers), 1), rate / workers)
 end
@@ -184,7 +188,8 @@ function Limiter:observe_command(method, time, reason)
   end
 end
 
--- place and numbers → limiter; by the store where there is one. Kept when the client goes: the portal's count stays, too.
+-- place and numbers → limiter; by the store where there is one. Kept when the client goes: the portal's count stays,
+-- too.
 local limiters = {}
 local by_store = setmetatable({}, { __mode = "k" })
 
@@ -204,7 +209,8 @@ function _M.get(place, option)
   local self = family[key]
   if not self then
     self = setmetatable({
-      place = place, option = option, burst = burst, rate = rate, operating = operating.new(option.operating or OPERATING),
+      place = place, option = option, burst = burst, rate = rate, operating = operating.new(option.operating
+        or OPERATING),
     }, Limiter)
     family[key] = self
   end

@@ -1,5 +1,6 @@
---- The portal's account of server time by method (`time.operating`), as far as answers tell it. Pure: events and times in,
--- seconds to wait out. The portal looks at it before a call: the call that passes the limit still runs, the next is refused.
+--- The portal's account of server time by method (`time.operating`), as far as answers tell it. Pure: events and times
+-- in, seconds to wait out. The portal looks at it before a call: the call that passes the limit still runs, the next is
+-- refused.
 local _M = {}
 
 -- How long a method waits that was refused when nobody knows until when: a basket of the account leaves each minute.

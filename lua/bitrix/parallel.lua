@@ -56,8 +56,8 @@ end
 
 --- Runs functions side by side and waits until all have ended.
 -- @tparam function ... any number of them
--- @treturn table a list in the order of the functions: `{ ok = true, n = count, ... }` with what the function returned, or
--- `{ ok = false, error = e }` with what it raised, or returned behind nil as an error object
+-- @treturn table a list in the order of the functions: `{ ok = true, n = count, ... }` with what the function returned,
+-- or `{ ok = false, error = e }` with what it raised, or returned behind nil as an error object
 -- @raise a string when an argument is no function, or where nobody can wait
 function _M.parallel_settled(...)
   local functions = check_functions("parallel_settled", ...)
@@ -95,8 +95,8 @@ function _M.face(fail)
   --- Runs functions side by side, waits until all have ended, and returns the first result of each in their order.
   -- @tparam function ... any number of them
   -- @return one value for each function
-  -- @raise the error of the first (in their order) that failed, after all have ended; with `bitrix.safe` an error object is
-  -- returned behind nil instead
+  -- @raise the error of the first (in their order) that failed, after all have ended; with `bitrix.safe` an error
+  -- object is returned behind nil instead
   function face.parallel(...)
     local functions = check_functions("parallel", ...)
     local outcomes = run(functions, MANY, 3)

@@ -31,14 +31,16 @@ function _M.backoff(attempt, policy, random)
 end
 
 --- Decides.
--- @tparam table question `error` (an error object), `attempt` (integer: how many have been made), `idempotent` (boolean: it may
--- run twice), `paced` (boolean: there is a limiter, which waits where the portal's limits were met), `policy` ({ attempts, base, cap }),
--- `random` (function, math.random)
+-- @tparam table question `error` (an error object), `attempt` (integer: how many have been made), `idempotent`
+-- (boolean: it may
+-- run twice), `paced` (boolean: there is a limiter, which waits where the portal's limits were met), `policy` ({
+-- attempts, base, cap }), `random` (function, math.random)
 -- @treturn ?table nil: no; or { wait = seconds, why = "not executed" or "idempotent" }
 function _M.decide(question)
   local err = question.error
   if question.attempt >= question.policy.attempts or not may_pass(err) then return nil end
-  local why = err.executed == "no" and "not executed" or err.executed == "unknown" and question.idempotent and "idempotent"
+  local why = err.executed == "no" and "not executed"
+    or err.executed == "unknown" and question.idempotent and "idempotent"
   if not why then return nil end
   local wait = 0
   if not (question.paced and PACED[err.reason]) then

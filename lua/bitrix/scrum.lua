@@ -43,9 +43,10 @@ function _M.backlog_ensure(call, params)
   return failed(last)
 end
 
---- How the lost outcome of a method is settled: method → settle(params, read), where read(name, params) → result, info; or nil,
--- error object, makes a call that only reads. It returns "done", result, info; or "again": it has not run; or "failed", kind,
--- reason, message; or nil: still open.
+--- How the lost outcome of a method is settled: method → settle(params, read), where read(name, params) → result, info;
+-- or nil,
+-- error object, makes a call that only reads. It returns "done", result, info; or "again": it has not run; or "failed",
+-- kind, reason, message; or nil: still open.
 _M.settle = {}
 
 -- A group has one backlog: where it has our author, our add was what made it.

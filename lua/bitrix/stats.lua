@@ -1,7 +1,8 @@
 --- What a client has done so far, in numbers. Counts what call.lua tells it; knows no clock.
 local _M = {}
 
-local FIELDS = { "calls", "attempts", "retries", "failures", "seconds", "waited", "sent", "received", "waits", "limited", "settled" }
+local FIELDS = { "calls", "attempts", "retries", "failures", "seconds", "waited", "sent", "received", "waits",
+  "limited", "settled" }
 
 local function zero()
   local row = {}

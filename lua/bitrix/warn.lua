@@ -1,5 +1,5 @@
---- Tells the operator of a program about something that the program itself cannot act on: nginx's error log, or standard
--- error. Each topic once a minute at most. What it is told must hold no secret.
+--- Tells the operator of a program about something that the program itself cannot act on: nginx's error log, or
+-- standard error. Each topic once a minute at most. What it is told must hold no secret.
 local core = require "bitrix.core"
 
 local EVERY = 60 -- seconds

@@ -10,8 +10,8 @@ local running = coroutine.running
 local WAITS = {} -- what a task yields that one of the tables below will wake up
 local FOREVER = 3600 -- seconds; then it looks again
 
--- All tasks of this Lua state: coroutine → what to call at its end; those that can go on, in order; those that wait for an
--- answer, by exchange; those that sleep, a heap by time.
+-- All tasks of this Lua state: coroutine → what to call at its end; those that can go on, in order; those that wait for
+-- an answer, by exchange; those that sleep, a heap by time.
 local tasks, alive = {}, 0
 local ready, first, last = {}, 1, 0
 local waiting = {}
@@ -80,8 +80,8 @@ function _M.inside()
   return co ~= nil and main ~= true and tasks[co] ~= nil
 end
 
---- Sends an exchange and waits for its end. Where a C function that cannot be yielded through is in the way (table.sort;
--- on Lua 5.1 also pcall), it blocks the other tasks meanwhile.
+--- Sends an exchange and waits for its end. Where a C function that cannot be yielded through is in the way
+-- (table.sort; on Lua 5.1 also pcall), it blocks the other tasks meanwhile.
 function _M.exchange(exchange, seconds)
   if not can_yield() then return exchange:perform(seconds) end
   core.engine():submit(exchange, seconds)

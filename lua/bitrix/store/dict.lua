@@ -90,7 +90,8 @@ function _M.new(name)
   name = name or "bitrix"
   local dict = ngx and ngx.shared and ngx.shared[name]
   if not dict then
-    error(("bad argument #1 to 'new' (there is no 'lua_shared_dict %s ...;' in nginx's configuration)"):format(tostring(name)), 2)
+    error(("bad argument #1 to 'new' (there is no 'lua_shared_dict %s ...;' in nginx's configuration)"):format(
+      tostring(name)), 2)
   end
   return setmetatable({ dict = dict }, Store)
 end

@@ -195,7 +195,8 @@ local OPTIONS = { host = "string", port = "number", path = "string", password = 
 -- @raise a string that names the option
 function _M.new(options)
   options = options or {}
-  if type(options) ~= "table" then error(("bad argument #1 to 'new' (table expected, got %s)"):format(type(options)), 2) end
+  if type(options) ~= "table" then error(("bad argument #1 to 'new' (table expected, got %s)"):format(type(options)),
+    2) end
   for name, value in pairs(options) do
     if not OPTIONS[name] then error(("bad argument #1 to 'new' (unknown option '%s')"):format(tostring(name)), 2) end
     if type(value) ~= OPTIONS[name] then

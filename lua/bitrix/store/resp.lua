@@ -1,5 +1,5 @@
---- Redis' protocol over a socket: commands out, replies in. Works on what luasocket and nginx's cosockets have in common.
--- There is no Redis client for Lua 5.4 in the distributions, and none for both kinds of sockets.
+--- Redis' protocol over a socket: commands out, replies in. Works on what luasocket and nginx's cosockets have in
+-- common. There is no Redis client for Lua 5.4 in the distributions, and none for both kinds of sockets.
 local _M = {}
 
 --- Sends a command: an array of bulk strings.
