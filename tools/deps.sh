@@ -39,6 +39,7 @@ test curl                                                           cmd:curl
 test wrk                                                            cmd:wrk
 test git                                                            cmd:git
 test locales                                                        file:/usr/share/i18n/locales/de_DE
+test php-cli                                                        cmd:php
 test nodejs                                                         cmd:node
 test npm                                                            cmd:npm
 ROWS
