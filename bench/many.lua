@@ -89,7 +89,7 @@ end
 local requests = math.ceil(COUNT / COMMANDS)
 local floor = (requests - BURST) / RATE
 
-print(("\n%d backlogs, %d commands a request; the portal lets %d requests through, and %d a second; clocks %.0f times faster")
+print(("\n%d backlogs, %d commands a request; the portal takes %d requests, and %d a second; clocks %.0f times faster")
   :format(COUNT, COMMANDS, BURST, RATE, 1 / TICK))
 print(("floor: %d requests, (%d - %d) / %d = %.1f s\n"):format(requests, requests, BURST, RATE, floor))
 print(("%-26s %10s %10s %8s %10s %12s"):format("", "backlogs", "requests", "503s", "seconds", "over floor"))
