@@ -199,9 +199,10 @@ $(oom): $(oom_sources) $(sources) $(wildcard src/*.h spec/oom/*.h) Makefile | $(
 	  $(oom_sources) $(sources) -Wl,-E $(lua_libs) $(CURL_LIBS) -lm
 
 .PHONY: bench
-bench: ## CPU instructions and calls a second of one backlog_add beside bare libcurl and other clients
+bench: ## one backlog_add beside bare libcurl and other clients; 10,000 in batches beside the official SDK; long lists
 	@$(submake) all
-	@eval "$$(tools/env.sh '$(dir)')" && MAKE='$(submake)' LUA='$(LUA)' BITRIX_BUILD='$(dir)' bench/run
+	@eval "$$(tools/env.sh '$(dir)')" && MAKE='$(submake)' LUA='$(LUA)' BITRIX_BUILD='$(dir)' bench/run && \
+	  env -u BITRIX24_WEBHOOK_URL $(LUA) bench/many.lua
 
 .PHONY: bench-openresty
 bench-openresty: ## calls in nginx's handlers: this client beside a blocking one and a cosocket client written by hand

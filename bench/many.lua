@@ -6,7 +6,7 @@ local core = require "bitrix.core"
 local json = require "dkjson"
 
 local COUNT, ROWS = 10000, 100000
-local BURST, RATE, TICK = 50, 2, 0.1 -- the portal's clock runs ten times faster
+local BURST, RATE, TICK = 50, 2, 0.1 -- all clocks run ten times faster
 local COMMANDS = 50
 
 local function list(webhook)
@@ -45,16 +45,22 @@ local function seen(portal)
   return { requests = requests, refused = refused, made = #portal:dump().backlogs }
 end
 
+-- The client's clock, too: what its limiter allows for is in seconds.
+local function hurry()
+  local now, sleep = core.now, core.sleep
+  core.now = function() return now() / TICK end
+  core.sleep = function(seconds) sleep(seconds * TICK) end
+end
+
 local function ours()
   local portal = start()
-  local client = bitrix.new{
-    webhook = portal.tls_webhook, ca_file = portal.ca_file, limit = { burst = BURST, rate = RATE / TICK },
-  }
+  hurry()
+  local client = bitrix.new{ webhook = portal.tls_webhook, ca_file = portal.ca_file }
   local i = 0
   local summary = client:bulk(function()
     i = i + 1
     return i <= COUNT and i or nil
-  end, function(batch, id) return batch.scrum.backlog_add{ groupId = id, createdBy = 6 } end)
+  end, function(batch, id) return batch.scrum.backlog_add{ groupId = id, createdBy = 6 } end, { concurrency = 1 })
   local row = seen(portal)
   row.name, row.seconds = "this client", summary.seconds
   portal:stop()
@@ -74,19 +80,18 @@ local function sdk()
     .. "'%s' %d %d %g 2>&1"):format(portal.ca_file, portal.tls_webhook, COUNT, BURST, RATE / TICK))
   local seconds = output:match("SECONDS ([%d.]+)")
   local row = seen(portal)
-  row.name, row.seconds = "official JavaScript SDK", tonumber(seconds)
   portal:stop()
   if not seconds then return nil, "the JavaScript SDK failed: " .. output:sub(-300) end
+  row.name, row.seconds = "official JavaScript SDK", tonumber(seconds) / TICK
   return row
 end
 
 local requests = math.ceil(COUNT / COMMANDS)
-local floor = (requests - BURST) / RATE * TICK
+local floor = (requests - BURST) / RATE
 
-print(("\n%d backlogs, %d commands a request; the portal's limit (%d, %d a second) with a clock %.0f times faster")
+print(("\n%d backlogs, %d commands a request; the portal takes %d requests, and %d a second; clocks %.0f times faster")
   :format(COUNT, COMMANDS, BURST, RATE, 1 / TICK))
-print(("floor: %d requests, (%d - %d) / %d = %.1f s, %.2f s here\n"):format(requests, requests, BURST, RATE,
-  floor / TICK, floor))
+print(("floor: %d requests, (%d - %d) / %d = %.1f s\n"):format(requests, requests, BURST, RATE, floor))
 print(("%-26s %10s %10s %8s %10s %12s"):format("", "backlogs", "requests", "503s", "seconds", "over floor"))
 for _, contender in ipairs{ ours, sdk } do
   local row, problem = contender()

@@ -495,9 +495,108 @@ function scrum.task_update(params) end
 function scrum.task_get_fields() end
 -- end
 
+---@class bitrix.Command What a function of a batch returns; its outcome is here after `batch:run()`.
+---@field status "pending"|"ok"|"failed"|"not_executed"
+---@field result any as the plain call returns it; nil unless the status is "ok"
+---@field error? bitrix.Error nil when the status is "ok"
+---@field info? bitrix.Info
+---@field method string
+---@field idempotent boolean
+local command = {}
+
+---What stands for the result, or a part of it, in the parameters of a later command.
+---@param ... string|integer names, and indexes of lists from 0
+---@return userdata reference
+function command:ref(...) end
+
+---@class bitrix.Batch The functions of `scrum` are those of a client, but return a bitrix.Command.
+---@field scrum table<string, fun(params?: table): bitrix.Command>
+local batch = {}
+
+---Adds a command that is named as in the reference.
+---@param method string
+---@param params? table
+---@return bitrix.Command
+function batch:call(method, params) end
+
+---Runs what was added since the last run. Does not raise because of what the portal answers.
+---@return boolean ok whether every command is "ok"
+---@return bitrix.Command[] failed those that are not
+function batch:run() end
+
+---@class bitrix.BatchOptions
+---@field halt? boolean nothing runs after the first command that fails (false)
+---@field max_bytes? integer of a request's body (1 MiB)
+
+---@class bitrix.Rows An iterator for a `for` loop.
+---@field count integer rows so far
+---@field requests integer
+---@field last_id? integer fast: the id of the last row
+---@field total? integer what the portal counts
+---@field error? bitrix.Error has also `read`, `last_id`
+---@overload fun(): any, bitrix.Error?
+
+---@class bitrix.ListOptions
+---@field fast? boolean by the ids, 2,500 rows a request (false)
+---@field rows? string the field of the result that the rows are in
+---@field id? string what the id is called in `filter` and `order` ("ID")
+---@field row_id? string what it is called in a row
+---@field after? integer fast: begin behind this id (0)
+---@field page? integer fast: rows a page (50)
+---@field max_pages? integer more is an error (100000)
+
+---@class bitrix.BulkBatch
+---@field scrum table<string, fun(params?: table): bitrix.Command>
+local bulk_batch = {}
+
+---Adds a command for the item.
+---@param method string
+---@param params? table
+---@return bitrix.Command
+function bulk_batch:call(method, params) end
+
+---@class bitrix.BulkOptions
+---@field on_result? fun(item: any, result: any, err: bitrix.Error|string|nil, replayed: boolean?)
+---@field on_progress? fun(done: integer, total: integer?, failed: integer, replayed: integer)
+---@field journal? string a file: what is done is written down, and the same call goes on where it stopped
+---@field key? fun(item: any): string by which the journal knows an item
+---@field total? integer how many items there are
+---@field concurrency? integer requests at once (4)
+---@field max_bytes? integer of a request's body (1 MiB)
+
+---@class bitrix.BulkSummary
+---@field done integer
+---@field ok integer
+---@field failed integer
+---@field unknown integer
+---@field skipped integer
+---@field replayed integer in the journal already
+---@field settled integer lost answers that were settled by reading back
+---@field requests integer
+---@field seconds number
+
 ---@class bitrix.Client
 ---@field scrum bitrix.Scrum
 local client = {}
+
+---Makes a batch: many commands in few requests.
+---@param options? bitrix.BatchOptions
+---@return bitrix.Batch
+function client:batch(options) end
+
+---Walks the rows of a list method.
+---@param method string
+---@param params? table
+---@param options? bitrix.ListOptions
+---@return bitrix.Rows
+function client:list(method, params, options) end
+
+---Makes a command for each item and runs them all, fifty a request.
+---@param items any[]|fun(): any
+---@param f fun(batch: bitrix.BulkBatch, item: any): bitrix.Command?
+---@param options? bitrix.BulkOptions
+---@return bitrix.BulkSummary
+function client:bulk(items, f, options) end
 
 ---Calls any method of the portal by its name.
 ---@param method string as in the reference, "user.current"
@@ -561,6 +660,25 @@ function bitrix.parallel(...) end
 ---@param ... fun(): any
 ---@return bitrix.Outcome[]
 function bitrix.parallel_settled(...) end
+
+---Makes a batch over the default client.
+---@param options? bitrix.BatchOptions
+---@return bitrix.Batch
+function bitrix.batch(options) end
+
+---Walks the rows of a list method over the default client.
+---@param method string
+---@param params? table
+---@param options? bitrix.ListOptions
+---@return bitrix.Rows
+function bitrix.list(method, params, options) end
+
+---Makes a command for each item and runs them all, over the default client.
+---@param items any[]|fun(): any
+---@param f fun(batch: bitrix.BulkBatch, item: any): bitrix.Command?
+---@param options? bitrix.BulkOptions
+---@return bitrix.BulkSummary
+function bitrix.bulk(items, f, options) end
 
 ---Runs a function for each item of a list, some at once.
 ---@param items any[]

@@ -257,6 +257,36 @@ describe("bulk", function()
     assert.equal("query_limit_exceeded", err.reason)
   end)
 
+  -- The limits are in minutes; here they pass at once.
+  describe("when the portal has given a method all its time", function()
+    local now, sleep = core.now, core.sleep
+    local passed
+
+    before_each(function()
+      passed = 0
+      core.now = function() return now() + passed end
+      core.sleep = function(seconds) passed = passed + seconds end
+    end)
+    after_each(function() core.now, core.sleep = now, sleep end)
+
+    for name, options in pairs{
+      ["waits"] = {}, ["waits longer than the deadline of a call"] = { deadline = 10 },
+      ["waits without a limiter, too"] = { limit = false },
+    } do
+      it(name .. ", and goes on", function()
+        start(2)
+        options.webhook, options.retry = portal.webhook, false
+        local body = '{"result":{"result":{"i1_1":{"id":1}},"result_error":{"i2_1":{"error":"OPERATION_TIME_LIMIT",'
+          .. '"error_description":"Method is blocked due to operation time limit."}}}}'
+        portal:script{ { status = 200, body = body } }
+        local summary, told = bulk({ 1, 2 }, add, { concurrency = 1, journal = path }, safe.new(options))
+        assert.equal(2, summary.ok)
+        assert.equal(1002, told[2].result.groupId)
+        assert.is_true(passed > 55 and passed < 130, passed)
+      end)
+    end
+  end)
+
   describe("with a journal", function()
     it("does nothing again", function()
       start(120)

@@ -83,7 +83,7 @@ int bx_command_call(lua_State *L) {
     return bx_exchange_refuse(L, session);
   }
   bx_query_value(L, &query, 3);
-  return push_command(L, method, &query, 0);
+  return push_command(L, method, &query, bx_catalog_is_idempotent(method));
 }
 
 /* Appends the string field of the table on top in quotes. */

@@ -43,6 +43,7 @@ test lua-cqueues                                                    lua:cqueues
 test wrk                                                            cmd:wrk
 test git                                                            cmd:git
 test locales                                                        file:/usr/share/i18n/locales/de_DE
+test php-cli                                                        cmd:php
 test nodejs                                                         cmd:node
 test npm                                                            cmd:npm
 ROWS

@@ -165,7 +165,7 @@ local function failure_of(session, command, err, executed)
     kind = err.kind, reason = err.reason, executed = executed, code = err.code, message = err.message,
     status = err.status, body = err.body, validation = err.validation,
   })
-  copy.attempts = err.attempts
+  copy.attempts, copy.wait = err.attempts, err.wait
   return copy
 end
 
@@ -202,7 +202,13 @@ local function silence_error(session, method, status)
   })
 end
 
-local function set_outcomes(session, commands, halt, result, info)
+-- Server time is counted by method, in a batch, too.
+local function observe(state, command, time, reason)
+  if state.limiter then state.limiter:observe_command(command.method, time, reason) end
+end
+
+local function set_outcomes(state, commands, halt, result, info)
+  local session = state.session
   local results, errors = section(result, "result"), section(result, "result_error")
   local totals, nexts = section(result, "result_total"), section(result, "result_next")
   local times = section(result, "result_time")
@@ -217,11 +223,13 @@ local function set_outcomes(session, commands, halt, result, info)
       local err = session:command_error(command.method, entry, info.status)
       err.attempts = info.attempts
       set_failed(command, "failed", err)
+      observe(state, command, times[key], err.reason)
       halted = halted or halt
     elseif value ~= nil or times[key] ~= nil then
       -- A null is absent after decoding; that it ran is seen by its time.
       if value == nil then value = core.null end
       command.status, command.result = "ok", session:command_result(command.number, value)
+      observe(state, command, times[key])
     else
       local err = halted and halted_error(session, command.method)
         or silence_error(session, command.method, info.status)
@@ -266,7 +274,7 @@ function _M.send(state, commands, halt)
     set_lost(session, commands, more)
     return more, false
   end
-  return nil, set_outcomes(session, commands, halt, result, more)
+  return nil, set_outcomes(state, commands, halt, result, more)
 end
 
 --- Collects commands for requests: fifty each, and no larger than `max_bytes`.

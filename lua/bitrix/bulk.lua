@@ -264,14 +264,19 @@ local function conclude(self, task)
   if err.executed == "unknown" then return settle(self, task, err) end
   if self.lost[task] and err.reason == "backlog_already_added" then return settle(self, task, err) end
   if err.executed == "no" and not has_begun(task) then
-    if failed.lost then
+    if failed.lost and not self.lost[task] then self.back[#self.back + 1] = task end
+    if failed.lost and err.wait and task.tries < LIMIT_TRIES then
+      -- The limit would have let the request out only after its deadline. There is none for the whole.
+      self.pause_until = core.now() + err.wait
+      return send_again(self, task)
+    elseif failed.lost then
       -- The whole request, and all the repeats of its call.
-      if not self.lost[task] then self.back[#self.back + 1] = task end
       if batch.is_hopeless(err) or task.tries >= TRIES then return stop(self, err) end
       return send_again(self, task)
     end
     if err.kind == "limit" and task.tries < LIMIT_TRIES then
-      self.pause_until = core.now() + LIMIT_PAUSE
+      -- Where there is a limiter it knows, and waits.
+      if not self.state.limiter then self.pause_until = core.now() + LIMIT_PAUSE end
       return send_again(self, task)
     end
   end
