@@ -158,3 +158,137 @@ describe("the webhook's secret", function()
     assert.equal("x [REDACTED] y abcd http://h/rest/[REDACTED]/", err.body)
   end)
 end)
+
+describe("the secrets of OAuth", function()
+  local SECRETS = { "Cl13ntS3cr3tXyz", "Acc3ssT0k3nAbc", "R3fr3shT0k3nAbc", "NewAcc3ssT0k3n", "NewR3fr3shT0k3n", "Auth0rC0deAbc" }
+  local ALL = table.concat(SECRETS, " ", 1, 5)
+  local portal
+
+  setup(function()
+    portal = require("bitrix.portal").start{ app = { client_id = "local.app", client_secret = SECRETS[1] } }
+  end)
+  teardown(function() portal:stop() end)
+  before_each(function()
+    portal:clear()
+    portal:issue_tokens{ access_token = SECRETS[2], refresh_token = SECRETS[3] }
+  end)
+
+  local function search(value, found, seen)
+    found, seen = found or {}, seen or {}
+    local text = tostring(value)
+    for _, secret in ipairs(SECRETS) do
+      if text:lower():find(secret:sub(1, 8):lower(), 1, true) then found[#found + 1] = text end
+    end
+    if type(value) == "table" and not seen[value] then
+      seen[value] = true
+      for k, v in pairs(value) do
+        search(k, found, seen)
+        search(v, found, seen)
+      end
+      search(getmetatable(value), found, seen)
+    end
+    return found
+  end
+
+  local function new(more, others)
+    local options = { retry = false, limit = false, timeout = 2, oauth = {
+      client_id = "local.app", client_secret = SECRETS[1], endpoint = portal.url .. "rest/", access_token = SECRETS[2],
+      refresh_token = SECRETS[3], token_url = portal.url .. "oauth/token/", store = require("bitrix.store.memory").new(),
+    } }
+    for name, value in pairs(more or {}) do options.oauth[name] = value end
+    for name, value in pairs(others or {}) do options[name] = value end
+    return safe.new(options)
+  end
+
+  local EXPIRED = { method = "any.method", status = 401, body = '{"error":"expired_token"}' }
+  local GIVEN = ('{"access_token":"%s","refresh_token":"%s","expires_in":3600}'):format(SECRETS[4], SECRETS[5])
+
+  local function echoes(method)
+    return {
+      ["a page"] = { method = method, status = 502, body = "<html>" .. ALL },
+      ["a description"] = { method = method, status = 400, body = ('{"error":"X %s","error_description":"%s"}'):format(ALL, ALL) },
+      ["a query"] = { method = method, status = 404, body = "no http://h/oauth/token/?client_secret=%43l13ntS3cr3tXyz&auth=" .. SECRETS[2] },
+      ["what is cut off"] = { method = method, status = 200, body = GIVEN .. ALL, cut = #GIVEN - 30 },
+      ["what goes on"] = { method = method, status = 200, body = GIVEN .. "\0" .. ALL },
+      ["a list"] = { method = method, status = 200, body = "[" .. GIVEN .. "]" },
+      ["a redirect"] = { method = method, redirect = "https://elsewhere.bitrix24.com/rest/" .. SECRETS[2] .. "/?auth=" .. SECRETS[2] },
+      ["a reset"] = { method = method, reset = true }, ["a close"] = { method = method, close = true },
+    }
+  end
+
+  for name, rule in pairs(echoes("any.method")) do
+    it("are not in the error of " .. name .. " of the portal", function()
+      local client = new({}, { allow_hosts = {} })
+      -- First a renewal, so that all of them are known, as they are in practice.
+      portal:script{ EXPIRED, { method = "oauth/token", status = 200, body = GIVEN }, rule }
+      local result, err = client:call("any.method")
+      assert.is_nil(result)
+      assert.same({}, search(err))
+      assert.same({}, search(tostring(err)))
+      assert.same({}, search(client))
+    end)
+  end
+
+  for name, rule in pairs(echoes("oauth/token")) do
+    it("are not in the error of " .. name .. " of the token host", function()
+      local known = rule.body
+      -- What the host makes up itself is masked where it stands as a credential; elsewhere nobody can know it.
+      rule.body = known and known:gsub(ALL, SECRETS[1] .. " " .. SECRETS[2] .. " " .. SECRETS[3])
+      local client = new()
+      portal:script{ EXPIRED, rule }
+      local result, err = client:call("any.method")
+      assert.is_nil(result)
+      assert.equal("refresh", err.phase)
+      assert.same({}, search(err))
+      assert.same({}, search(client))
+      -- Here no tokens are known yet.
+      rule.body = known and known:gsub(ALL, SECRETS[1] .. " " .. SECRETS[6])
+      if rule.redirect then rule.redirect = rule.redirect:gsub(SECRETS[2], SECRETS[6]) end
+      portal:clear()
+      portal:script{ rule }
+      result, err = safe.oauth.exchange{ client_id = "local.app", client_secret = SECRETS[1], code = SECRETS[6],
+        token_url = portal.url .. "oauth/token/" }
+      assert.is_nil(result)
+      assert.same({}, search(err))
+    end)
+  end
+
+  it("are not in info, in events, in the errors of stores and of the application's functions", function()
+    local events = {}
+    local client = new({}, { on_event = function(event) events[#events + 1] = event end })
+    portal:script{ EXPIRED, { method = "oauth/token", status = 200, body = GIVEN },
+      { method = "any.method", status = 200, body = ('{"result":1,"time":{"x":"%s"},"next":"%s"}'):format(SECRETS[4], SECRETS[5]) } }
+    local result, info = client:call("any.method")
+    assert.equal(1, result)
+    assert.same({}, search(info))
+    assert.same({}, search(events))
+    for _, broken in ipairs{ "load", "save", "lock" } do
+      local store = require("bitrix.store.memory").new()
+      store[broken] = function() return nil, "cannot keep " .. SECRETS[2] .. " and " .. SECRETS[3] end
+      portal:issue_tokens{ access_token = SECRETS[2], refresh_token = SECRETS[3] }
+      portal:script{ EXPIRED }
+      local _, err = new{ store = store }:call("any.method")
+      assert.equal("store", err.reason)
+      assert.same({}, search(err))
+    end
+    portal:script{ EXPIRED }
+    local _, err = new{ refresh = function(old) error("no more of " .. old.access_token) end }:call("any.method")
+    assert.equal("refresh_failed", err.reason)
+    assert.same({}, search(err))
+  end)
+
+  it("are not in the message or the traceback of a wrong argument or option", function()
+    for _, run in ipairs{
+      function() new{ client_secret = { SECRETS[1] } } end,
+      function() new{ access_token = SECRETS[2] .. "\n" } end, function() new{ domain = SECRETS[2] } end,
+      function() new{ endpoint = "https://x.de/" .. SECRETS[2] } end, function() new{ token_url = "http://x.de/?a=" .. SECRETS[1] } end,
+      function() bitrix.oauth.exchange{ client_id = "a", client_secret = SECRETS[1], code = { SECRETS[6] } } end,
+      function() bitrix.oauth.exchange{ client_id = "a", client_secret = SECRETS[1], code = SECRETS[6], timeout = SECRETS[1] } end,
+      function() new():call("x y", {}) end, function() new():call("x", { SECRETS[2] }) end,
+    } do
+      local text = select(2, xpcall(run, debug.traceback))
+      assert.equal("string", type(text))
+      assert.same({}, search(text))
+    end
+  end)
+end)
