@@ -193,6 +193,7 @@ local scenarios = {
   }, "the answer is not JSON"),
   failing("a redirect", "redirect", nil, {
     kind = "auth", reason = "redirect_refused", executed = "no", status = 302,
+    redirect = "https://other.example/rest/[REDACTED]/",
   }, "the portal answers with a redirect to https://other.example/rest/[REDACTED]/, which"),
   failing("a truncated answer", "truncated", nil, {
     kind = "protocol", reason = "truncated", executed = "unknown", status = 200, body = '{"result":{"id":7,',
@@ -265,6 +266,57 @@ local scenarios = {
           equal("number", type(refused[i][2]:find(text, 1, true)), text .. ": " .. refused[i][2])
         end
       end
+    end,
+  },
+  {
+    name = "a call with a token, of a portal that moves",
+    setup = function()
+      load_core()
+      return { oauth = { endpoint = "http://127.0.0.1:1/rest/", client_secret = "Cl13nt", access_token = "first", refresh_token = "r1" } }
+    end,
+    run = function(o)
+      local session = assert(core.session(o))
+      local exchange = assert(session:call("user.current", { a = 1 }))
+      exchange:perform(0)
+      local token = exchange:token()
+      for i = 1, 20 do assert(session:set_token("token" .. i, "refresh" .. i)) end
+      assert(session:move("http://127.0.0.1:2/portal/rest/"))
+      exchange:perform(0)
+      local _, err = exchange:result()
+      local form = assert(session:form("http://127.0.0.1:3/oauth/token/", { code = "a b", client_secret = "Cl13nt" }))
+      return { token, exchange:token(), exchange:place(), exchange:body(), err.reason, #form:body(), session:place() }
+    end,
+    check = function(got)
+      equal({ "first", "token20", "http://127.0.0.1:2", '{"a":1,"auth":"token20"}', "deadline",
+        #"code=a+b&client_secret=Cl13nt", "http://127.0.0.1:2" }, got, "got")
+    end,
+  },
+  {
+    name = "files and locks",
+    setup = function()
+      load_core()
+      local name = os.tmpname()
+      os.remove(name)
+      return name
+    end,
+    run = function(name)
+      collectgarbage() -- what a run that failed has left locked
+      collectgarbage()
+      local held = assert(core.file.lock(name .. ".lock", "key", 60))
+      local _, why = core.file.lock(name .. ".lock", "key", 60)
+      held:unlock()
+      local mutex = assert(core.file.mutex(name .. ".lock"))
+      assert(core.file.replace(name, "text"))
+      mutex:unlock()
+      local text = core.file.read(name)
+      local journal = assert(core.append(name .. ".journal"))
+      journal:write("line")
+      journal:close()
+      return { why, text, core.file.read(name .. ".no"), #core.random(4), core.equal("a", "b") }, name
+    end,
+    check = function(got, name)
+      equal({ "locked", "text", nil, 8, false }, got, "got")
+      for _, suffix in ipairs{ "", ".lock", ".journal" } do os.remove(name .. suffix) end
     end,
   },
   {

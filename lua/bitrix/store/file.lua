@@ -56,13 +56,15 @@ function _M.new(path)
   function store:save(key, tokens) -- luacheck: ignore self
     local mutex, busy = core.file.mutex(lock_path)
     if not mutex then return nil, busy end
-    local done
-    local all, problem = read()
-    if all then
+    -- Whatever goes wrong, the mutex must not wait for the collector.
+    local ok, done, problem = pcall(function()
+      local all, unread = read()
+      if not all then return nil, unread end
       all[key] = tokens
-      done, problem = core.file.replace(path, json.encode(all))
-    end
+      return core.file.replace(path, json.encode(all))
+    end)
     mutex:unlock()
+    if not ok then error(done, 0) end
     return done, problem
   end
 
