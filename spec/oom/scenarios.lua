@@ -268,6 +268,37 @@ local scenarios = {
     end,
   },
   {
+    name = "the commands of a batch",
+    setup = function()
+      load_core()
+      return core.session(options "added")
+    end,
+    run = function(session)
+      local number
+      for i, row in ipairs(core.methods()) do number = row.name == "epic_add" and i or number end
+      local first = { key = "c1", text = (session:command_call("a.b", { x = { y = { 1, 2.5, true }, ["&"] = "=" } })) }
+      local reference = core.reference({}, "c1", "id", 0)
+      local params = { groupId = reference, name = ("x"):rep(300), files = { reference, { a = core.null } } }
+      local second = { key = "c2", text = (session:command(number, params)) }
+      local resolved = session:command(number, params, { [reference] = { 7, { b = "c" } } })
+      local exchange = session:batch({ first, second }, 1, 2, true)
+      local body = exchange:body()
+      exchange:close()
+      local err = session:command_error("a.b", { error = 0, error_description = "Backlog already added" }, 200)
+      local failure = session:failure("a.b", err)
+      local json = core.decode(core.encode{ a = { 1, core.null } })
+      return { first = first.text, body = body, resolved = resolved, err = err, failure = failure, json = json }
+    end,
+    check = function(got)
+      equal("a.b?x%5B%26%5D=%3D&x%5By%5D%5B0%5D=1&x%5By%5D%5B1%5D=2.5&x%5By%5D%5B2%5D=1", got.first, "text")
+      equal('{"halt":1,"cmd":{"c1":"a.b', got.body:sub(1, 26), "body")
+      equal("fields%5BgroupId%5D%5B0%5D=7", got.resolved:match("fields%%5BgroupId%%5D%%5B0%%5D=7"), "resolved")
+      equal("backlog_already_added", got.err.reason, "reason")
+      equal(tostring(got.err), tostring(got.failure), "failure")
+      equal(1, got.json.a[1], "json")
+    end,
+  },
+  {
     name = "redact, tostring", setup_requests = 1,
     setup = function()
       load_core()
