@@ -269,54 +269,34 @@ local scenarios = {
     end,
   },
   {
-    name = "a call with a token, of a portal that moves",
+    name = "the commands of a batch",
     setup = function()
       load_core()
-      return { oauth = { endpoint = "http://127.0.0.1:1/rest/", client_secret = "Cl13nt", access_token = "first", refresh_token = "r1" } }
+      return core.session(options "added")
     end,
-    run = function(o)
-      local session = assert(core.session(o))
-      local exchange = assert(session:call("user.current", { a = 1 }))
-      exchange:perform(0)
-      local token = exchange:token()
-      for i = 1, 20 do assert(session:set_token("token" .. i, "refresh" .. i)) end
-      assert(session:move("http://127.0.0.1:2/portal/rest/"))
-      exchange:perform(0)
-      local _, err = exchange:result()
-      local form = assert(session:form("http://127.0.0.1:3/oauth/token/", { code = "a b", client_secret = "Cl13nt" }))
-      return { token, exchange:token(), exchange:place(), exchange:body(), err.reason, #form:body(), session:place() }
+    run = function(session)
+      local number
+      for i, row in ipairs(core.methods()) do number = row.name == "epic_add" and i or number end
+      local first = { key = "c1", text = (session:command_call("a.b", { x = { y = { 1, 2.5, true }, ["&"] = "=" } })) }
+      local reference = core.reference({}, "c1", "id", 0)
+      local params = { groupId = reference, name = ("x"):rep(300), files = { reference, { a = core.null } } }
+      local second = { key = "c2", text = (session:command(number, params)) }
+      local resolved = session:command(number, params, { [reference] = { 7, { b = "c" } } })
+      local exchange = session:batch({ first, second }, 1, 2, true)
+      local body = exchange:body()
+      exchange:close()
+      local err = session:command_error("a.b", { error = 0, error_description = "Backlog already added" }, 200)
+      local failure = session:failure("a.b", err)
+      local json = core.decode(core.encode{ a = { 1, core.null } })
+      return { first = first.text, body = body, resolved = resolved, err = err, failure = failure, json = json }
     end,
     check = function(got)
-      equal({ "first", "token20", "http://127.0.0.1:2", '{"a":1,"auth":"token20"}', "deadline",
-        #"code=a+b&client_secret=Cl13nt", "http://127.0.0.1:2" }, got, "got")
-    end,
-  },
-  {
-    name = "files and locks",
-    setup = function()
-      load_core()
-      local name = os.tmpname()
-      os.remove(name)
-      return name
-    end,
-    run = function(name)
-      collectgarbage() -- what a run that failed has left locked
-      collectgarbage()
-      local held = assert(core.file.lock(name .. ".lock", "key", 60))
-      local _, why = core.file.lock(name .. ".lock", "key", 60)
-      held:unlock()
-      local mutex = assert(core.file.mutex(name .. ".lock"))
-      assert(core.file.replace(name, "text"))
-      mutex:unlock()
-      local text = core.file.read(name)
-      local journal = assert(core.append(name .. ".journal"))
-      journal:write("line")
-      journal:close()
-      return { why, text, core.file.read(name .. ".no"), #core.random(4), core.equal("a", "b") }, name
-    end,
-    check = function(got, name)
-      equal({ "locked", "text", nil, 8, false }, got, "got")
-      for _, suffix in ipairs{ "", ".lock", ".journal" } do os.remove(name .. suffix) end
+      equal("a.b?x%5B%26%5D=%3D&x%5By%5D%5B0%5D=1&x%5By%5D%5B1%5D=2.5&x%5By%5D%5B2%5D=1", got.first, "text")
+      equal('{"halt":1,"cmd":{"c1":"a.b', got.body:sub(1, 26), "body")
+      equal("fields%5BgroupId%5D%5B0%5D=7", got.resolved:match("fields%%5BgroupId%%5D%%5B0%%5D=7"), "resolved")
+      equal("backlog_already_added", got.err.reason, "reason")
+      equal(tostring(got.err), tostring(got.failure), "failure")
+      equal(1, got.json.a[1], "json")
     end,
   },
   {
