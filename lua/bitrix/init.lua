@@ -55,7 +55,7 @@ end)
 -- @return the answer's `result`: integers as integers, null in a list and a result that is null or missing as
 -- `bitrix.null`, null in an object as an absent field
 -- @treturn table info: `status` (integer), `time` (the portal's own table), `total`, `next` (lists),
--- `attempts` (list of { status, code, seconds, waited }), `request_id` (sent as X-Request-ID), `settled` (true: the
+-- `attempts` (list of { status, code, seconds, waited }), `settled` (true: the
 -- answer was lost, and the outcome was read back), `timings` (seconds from the start of the attempt until
 -- `dns`, `connect`, `tls`, `first_byte`, `total`; the first three are 0 on a kept connection)
 -- @raise an error object, see `is_error`; a string when an argument is wrong

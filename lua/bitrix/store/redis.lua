@@ -26,8 +26,14 @@ local function new_socket(self)
   if in_nginx() then
     local socket = ngx.socket.tcp()
     socket:settimeout(self.timeout * 1000)
-    local target = self.path and "unix:" .. self.path or self.host
-    local ok, problem = socket:connect(target, not self.path and self.port or nil)
+    -- A pool of its own for each database: a connection that comes back has one selected.
+    local pool = { pool = ("bitrix.store.redis %s %s"):format(tostring(self), self.database or 0) }
+    local ok, problem
+    if self.path then
+      ok, problem = socket:connect("unix:" .. self.path, pool)
+    else
+      ok, problem = socket:connect(self.host, self.port, pool)
+    end
     if not ok then return nil, problem end
     return socket, (socket:getreusedtimes() or 0) > 0
   end
@@ -73,7 +79,7 @@ end
 
 local function put_away(self, socket, good)
   if in_nginx() then
-    if good then socket:setkeepalive(IDLE, KEPT, nil) else socket:close() end
+    if good then socket:setkeepalive(IDLE, KEPT) else socket:close() end
   elseif not good then
     socket:close()
     self.socket = nil
