@@ -86,7 +86,7 @@ local function check_error(fields, message)
     local copy = {}
     for k, v in pairs(err) do copy[k] = v end
     if (copy.message or ""):sub(1, #message) ~= message then error("message is " .. tostring(copy.message), 0) end
-    copy.message, copy.attempts = nil, nil
+    copy.message, copy.attempts, copy.request_id = nil, nil, nil
     fields.method = "tasks.api.scrum.backlog.add"
     equal(fields, copy, tostring(err))
     equal(nil, result, "result")
@@ -123,13 +123,13 @@ local scenarios = {
     name = "a session with every option",
     setup = setup_options("added", {
       proxy = "http://user:password@127.0.0.1:3128", ca_file = this_file, verify = false, connect_timeout = 3,
-      deadline = 30, max_response = 100000, retry = false, insecure_http = true,
+      deadline = 30, max_response = 100000, insecure_http = true,
     }),
     run = function(o) return core.session(o) end,
-    check = function(session, policy)
+    check = function(session, deadline)
       equal("http://127.0.0.1:" .. port, session:place(), "place")
       equal(("bitrix.session (http://127.0.0.1:%d)"):format(port), tostring(session), "tostring")
-      equal({ deadline = 30, retry = false }, policy, "policy")
+      equal(30, deadline, "deadline")
     end,
   },
   {
@@ -339,7 +339,7 @@ local scenarios = {
     name = "the face: a new client's call", requests = 1,
     setup = function()
       load_core()
-      return require "bitrix", options "added"
+      return require "bitrix", options("added", { retry = false })
     end,
     run = function(bitrix, o) return bitrix.new(o).scrum.backlog_add(ID) end,
     check = function(result, info) check_added(result, info, info.attempts[1]) end,
@@ -348,7 +348,7 @@ local scenarios = {
     name = "the safe face: an API error", requests = 1,
     setup = function()
       load_core()
-      return require "bitrix.safe".new(options "already")
+      return require "bitrix.safe".new(options("already", { retry = false }))
     end,
     run = function(client) return client.scrum.backlog_add(ID) end,
     check = function(result, err)

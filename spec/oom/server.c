@@ -108,20 +108,33 @@ static size_t expected_headers(char lines[HEADERS][LINE], size_t body) {
   return n;
 }
 
+/* "X-Request-ID: " and 32 digits, each time others. */
+static int is_request_id(const char *line, size_t length) {
+  static const char name[] = "X-Request-ID: ";
+  return length == sizeof name - 1 + 32 && memcmp(line, name, sizeof name - 1) == 0 &&
+         strspn(line + sizeof name - 1, "0123456789abcdef") == 32;
+}
+
 /* Each header line is an expected one, and none of those is missing. `head` starts at the first of them. */
 static void check_headers(const char *head, const char *end, size_t body) {
   char lines[HEADERS][LINE];
   size_t i, n = expected_headers(lines, body);
-  unsigned seen = 0;
+  unsigned seen = 0, ids = 0;
   while (head < end) {
     const char *stop = strstr(head, "\r\n");
     size_t length = (size_t)(stop - head);
+    if (is_request_id(head, length)) {
+      ids++;
+      head = stop + 2;
+      continue;
+    }
     for (i = 0; i < n; i++)
       if (!(seen & 1u << i) && strlen(lines[i]) == length && memcmp(lines[i], head, length) == 0) break;
     if (i == n) complain("unexpected header", head, length);
     seen |= 1u << i;
     head = stop + 2;
   }
+  if (ids != 1) complain("wrong number of headers", "X-Request-ID", 12);
   for (i = 0; i < n; i++)
     if (!(seen & 1u << i)) complain("missing header", lines[i], strlen(lines[i]));
 }
