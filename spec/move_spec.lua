@@ -28,14 +28,14 @@ describe("move.check", function()
     assert.is_nil(may("https://acme.bitrix24.com", "https://intranet.acme.de/rest/x"))
   end)
 
-  it("wants https; within this machine plain http where the application allows the host", function()
+  it("wants https, but within this machine", function()
     local _, why = may("https://acme.bitrix24.com", "http://new.bitrix24.com/rest/x")
     assert.equal("https expected", why)
     assert.is_nil(may("http://10.0.0.1", "http://10.0.0.1:81/rest/x"))
     assert.is_nil(may("https://127.0.0.1", "http://127.0.0.1:81/rest/x"))
     assert.is_nil(may("http://127.0.0.1", "http://10.0.0.1/rest/x"))
-    assert.is_nil(may("http://127.0.0.1", "http://127.0.0.1:81/rest/x"))
-    assert.equal("http://127.0.0.1:81", may("http://127.0.0.1", "http://127.0.0.1:81/rest/x", { "127.0.0.1" }))
+    assert.equal("http://127.0.0.1:81", may("http://127.0.0.1", "http://127.0.0.1:81/rest/x"))
+    assert.is_nil(may("http://127.0.0.1", "http://127.0.0.2:81/rest/x"))
     assert.equal("http://localhost:81", may("http://127.0.0.1:80", "http://localhost:81/rest/x", { "localhost" }))
     assert.is_nil(may("http://127.0.0.1", "http://10.0.0.1/rest/x", { "10.0.0.1" }))
     assert.equal("https://127.0.0.1:81", may("https://127.0.0.1", "https://127.0.0.1:81/rest/x"))
@@ -117,18 +117,12 @@ describe("a portal that moves", function()
     end
   end)
 
-  -- Plain http is followed where the application says so.
-  local function client_of(options)
-    options.allow_hosts = options.allow_hosts or { "127.0.0.1" }
-    return safe.new(options)
-  end
-
   local function place(portal) return (portal.url:gsub("/$", "")) end
 
   it("gets the same POST at its new address, and the client stays there and tells", function()
     old:move(new.url)
     local told = {}
-    local client = client_of{ webhook = old.webhook, on_move = function(to, from) told[#told + 1] = { to, from } end }
+    local client = safe.new{ webhook = old.webhook, on_move = function(to, from) told[#told + 1] = { to, from } end }
     local backlog, info = client.scrum.backlog_get_fields()
     assert.is_table(backlog, tostring(info))
     assert.equal(2, #info.attempts)
@@ -147,14 +141,14 @@ describe("a portal that moves", function()
   it("is remembered in a store, under its old address", function()
     old:move(new.url)
     local store = memory.new()
-    client_of{ webhook = old.webhook, store = store }:call("user.current")
+    safe.new{ webhook = old.webhook, store = store }:call("user.current")
     old:clear()
-    local again = client_of{ webhook = old.webhook, store = store }
+    local again = safe.new{ webhook = old.webhook, store = store }
     assert.is_table(again:call("user.current"))
     assert.equal(0, #old:journal())
     assert.equal(2, #new:journal())
     -- What is remembered goes no further than what is allowed now.
-    assert.is_nil(client_of{ webhook = old.webhook, store = store, allow_hosts = {} }:call("user.current"))
+    assert.is_nil(safe.new{ webhook = old.webhook, store = store, allow_hosts = {} }:call("user.current"))
     assert.equal(2, #new:journal())
   end)
 
@@ -162,8 +156,8 @@ describe("a portal that moves", function()
     old:move(new.url)
     new:move(third.url)
     local store = memory.new()
-    assert.is_table(client_of{ webhook = old.webhook, store = store }:call("user.current"))
-    assert.is_table(client_of{ webhook = old.webhook, store = store }:call("user.current"))
+    assert.is_table(safe.new{ webhook = old.webhook, store = store }:call("user.current"))
+    assert.is_table(safe.new{ webhook = old.webhook, store = store }:call("user.current"))
     assert.equal(1, #old:journal())
     assert.equal(1, #new:journal())
     assert.equal(2, #third:journal())
@@ -172,7 +166,7 @@ describe("a portal that moves", function()
   it("does not send a client in a circle", function()
     old:move(new.url)
     new:move(old.url)
-    local result, err = client_of{ webhook = old.webhook }:call("user.current")
+    local result, err = safe.new{ webhook = old.webhook }:call("user.current")
     assert.is_nil(result)
     assert.equal("auth", err.kind)
     assert.equal("redirect_refused", err.reason)
@@ -184,7 +178,7 @@ describe("a portal that moves", function()
 
   it("does not send a client to itself", function()
     old:move(old.url)
-    local _, err = client_of{ webhook = old.webhook }:call("user.current")
+    local _, err = safe.new{ webhook = old.webhook }:call("user.current")
     assert.equal("redirect_refused", err.reason)
     assert.truthy(err.message:find("where it came from", 1, true), err.message)
     assert.equal(1, #old:journal())
@@ -192,7 +186,7 @@ describe("a portal that moves", function()
 
   it("does not get a client to a host that is not allowed, and nothing is sent there", function()
     old:move(new.url)
-    local client = client_of{ webhook = old.webhook, allow_hosts = { "new.acme.de" } }
+    local client = safe.new{ webhook = old.webhook, allow_hosts = { "new.acme.de" } }
     local _, err = client:call("user.current")
     assert.equal("redirect_refused", err.reason)
     assert.truthy(err.message:find("allow_hosts", 1, true), err.message)
@@ -206,7 +200,7 @@ describe("a portal that moves", function()
 
   it("is not followed after 303: the call may have run", function()
     old:script{ { status = 303, headers = { Location = new.url .. "rest/x" }, body = "" } }
-    local _, err = client_of{ webhook = old.webhook, retry = false }:call("user.current")
+    local _, err = safe.new{ webhook = old.webhook, retry = false }:call("user.current")
     assert.equal("redirect_refused", err.reason)
     assert.equal("unknown", err.executed)
     assert.equal(0, #new:journal())
@@ -216,7 +210,7 @@ describe("a portal that moves", function()
     old:move(new.url)
     local stderr = io.stderr
     io.stderr = { write = function() end } -- luacheck: ignore
-    local result = client_of{ webhook = old.webhook, on_move = function() error("no") end }:call("user.current")
+    local result = safe.new{ webhook = old.webhook, on_move = function() error("no") end }:call("user.current")
     io.stderr = stderr -- luacheck: ignore
     assert.is_table(result)
   end)
