@@ -162,3 +162,51 @@ describe("the application in nginx #once", function()
     for line in nginx:complaints():gmatch("[^\n]+") do assert.truthy(line:find("too large body", 1, true), line) end
   end)
 end)
+
+describe("eight workers of nginx #once", function()
+  -- With the tokens in each kind of store that several processes can share; each worker has a client of its own.
+  local function renew_with(name, store, http)
+    it("renew expired tokens once with " .. name, function()
+      local portal = require("bitrix.portal").start()
+      local directory = support.run("mktemp -d"):match("%S+")
+      local tokens = portal:issue_tokens()
+      local handler = ([[
+        local client
+        return function()
+          client = client or require("bitrix.safe").new{ limit = false, oauth = {
+            client_id = %q, client_secret = %q, endpoint = %q, token_url = %q, access_token = %q, refresh_token = %q,
+            key = "k", store = %s } }
+          local user, err = client:call("user.current")
+          ngx.print(ngx.worker.pid(), " ", user and user.ID or tostring(err), "\n")
+        end]]):format(portal.app.client_id, portal.app.client_secret, portal.url .. "rest/", portal.url .. "oauth/token/",
+        tokens.access_token, tokens.refresh_token, store:gsub("@", directory))
+      local nginx = server.start{
+        workers = 8, files = { ["handler.lua"] = handler }, http = http,
+        server = [[location = /call { content_by_lua_block { require("handler")() } }]],
+      }
+      portal:expire_tokens()
+      portal:script{ { method = "oauth/token", pass = true, delay = 0.5 } }
+      local output = support.run(("for i in $(seq 80); do curl -s http://127.0.0.1:%d/call & done; wait"):format(nginx.port))
+      local count, workers = 0, {}
+      for pid, answer in output:gmatch("(%d+) ([^\n]+)") do
+        assert.equal("1", answer)
+        count, workers[pid] = count + 1, true
+      end
+      local renewals = 0
+      for _, request in ipairs(portal:journal()) do
+        if request.path:find("^/oauth/") then renewals = renewals + 1 end
+      end
+      local complaints = nginx:complaints()
+      nginx:stop()
+      portal:stop()
+      support.run("rm -rf " .. support.quote(directory))
+      assert.equal(80, count)
+      assert.truthy(next(workers, next(workers)), "one worker did it all")
+      assert.equal(1, renewals)
+      assert.equal("", complaints)
+    end)
+  end
+
+  renew_with("a file", [[require("bitrix.store.file").new("@/tokens.json")]])
+  renew_with("shared memory", [[require("bitrix.store.dict").new("bitrix")]], "lua_shared_dict bitrix 1m;")
+end)
