@@ -10,6 +10,7 @@ files["lua/bitrix/portal.lua"] = { std = "max+ngx_lua" }
 files["lua/bitrix/runtime/nginx.lua"] = { std = "max+ngx_lua" }
 files["bench/openresty"] = { std = "max+ngx_lua" }
 files["examples/openresty"] = { std = "max+ngx_lua" }
+files["examples/openresty-app"] = { std = "max+ngx_lua" }
 files["lua/bitrix/warn.lua"] = { std = "max+ngx_lua" }
 files["lua/bitrix/limiter.lua"] = { std = "max+ngx_lua" }
 files["lua/bitrix/store"] = { std = "max+ngx_lua" }

@@ -53,7 +53,49 @@
 ---@field limit? bitrix.Limit|"standard"|"enterprise"|false false: no waiting for the portal's limit
 ---@field on_event? fun(event: bitrix.Event) told of each attempt, retry and call; must not wait
 ---@field max_connections? integer of this client at once (256)
----@field oauth? table instead of webhook, see doc/oauth.md
+---@field oauth? bitrix.OAuth instead of webhook
+---@field allow_hosts? string[]|fun(host: string, from: string): boolean where a portal may move to; default: *.bitrix24.* to the same
+---@field on_move? fun(place: string, from: string) told where the portal has moved to
+---@field store? bitrix.Store where a moved portal's address is kept; for oauth, too
+
+---@class bitrix.OAuth See doc/oauth.md.
+---@field client_id? string of the application
+---@field client_secret? string
+---@field domain? string of the portal, acme.bitrix24.com
+---@field endpoint? string instead of domain, https://acme.bitrix24.com/rest/
+---@field access_token? string
+---@field refresh_token? string
+---@field member_id? string of the portal
+---@field key? string under which the store keeps the tokens (client_id:member_id)
+---@field store? bitrix.Store
+---@field token_url? string https://oauth.bitrix.info/oauth/token/
+---@field on_refresh? fun(tokens: bitrix.Tokens) told of new tokens, after they were saved
+---@field refresh? fun(tokens: bitrix.Tokens): bitrix.Tokens|string|nil, string? asked for new tokens in place of the token host
+
+---@class bitrix.Tokens
+---@field access_token string
+---@field refresh_token? string
+---@field expires? integer
+---@field expires_in? integer
+---@field client_endpoint? string
+---@field domain? string
+---@field member_id? string
+---@field scope? string
+---@field status? string
+---@field user_id? integer
+
+---@class bitrix.Store
+---@field load fun(self: bitrix.Store, key: string): table?, string?
+---@field save fun(self: bitrix.Store, key: string, value: table): boolean?, string?
+---@field lock fun(self: bitrix.Store, key: string, seconds: number): function?, string?
+
+---@class bitrix.PortalEvent
+---@field event string
+---@field data table
+---@field ts? number
+---@field auth table
+---@field verified boolean
+---@field is_system boolean
 
 ---@class bitrix.Limit
 ---@field burst? integer requests (50)
@@ -705,5 +747,32 @@ function bitrix.is_error(value, kind_or_reason) end
 ---@param value T
 ---@return T copy with credentials blotted out
 function bitrix.redact(value) end
+
+local oauth = {}
+bitrix.oauth = oauth
+
+---@param options bitrix.OAuth with `code`, or with `refresh_token` to prove it; and the options about a connection
+---@return bitrix.Tokens tokens
+---@return bitrix.Info info
+function oauth.exchange(options) end
+
+---@param options { client_id: string, domain?: string, endpoint?: string, state?: string }
+---@return string address to send the user to
+---@return string state
+function oauth.authorize_url(options) end
+
+local event = {}
+bitrix.event = event
+
+---@param body string a form
+---@param options { application_token?: string|(fun(member_id: string?, event: bitrix.PortalEvent): string?), installation?: boolean }
+---@return bitrix.PortalEvent? event nil: it is not to be believed
+---@return "no_event"|"no_token"|"unknown_portal"|"wrong_token"|nil reason
+function event.parse(body, options) end
+
+---@param event_ bitrix.PortalEvent
+---@param user_id integer|string
+---@return boolean
+function event.is_from(event_, user_id) end
 
 return bitrix

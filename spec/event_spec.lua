@@ -4,8 +4,8 @@ local event = require "bitrix.event"
 local php = require "bitrix.php"
 
 local BODY = "event=ONTASKADD&data%5BFIELDS_BEFORE%5D=undefined&data%5BFIELDS_AFTER%5D%5BID%5D=42&data[FIELDS_AFTER][TAGS][]=a+b"
-  .. "&data[FIELDS_AFTER][TAGS][]=c&ts=1700000000&auth[domain]=acme.bitrix24.com"
-  .. "&auth%5Bmember_id%5D=m1&auth%5Bapplication_token%5D=T0ken%2B1"
+  .. "&data[FIELDS_AFTER][TAGS][]=c&ts=1700000000&auth[domain]=acme.bitrix24.com&auth%5Bmember_id%5D=m1"
+  .. "&auth%5Bapplication_token%5D=T0ken%2B1"
 
 describe("event.parse", function()
   it("reads an event", function()

@@ -84,8 +84,8 @@ describe("the options of a move", function()
   it("are checked", function()
     for _, case in ipairs{
       { "allow_hosts", "x", "a list of host names or a function" }, { "allow_hosts", { 1 }, "host names" },
-      { "allow_hosts", { "https://x" }, "host names" }, { "allow_hosts", { "*" }, "host names" }, { "allow_hosts", { "*acme.de" },
-        "host names" },
+      { "allow_hosts", { "https://x" }, "host names" }, { "allow_hosts", { "*" }, "host names" },
+      { "allow_hosts", { "*acme.de" }, "host names" },
       { "on_move", 1, "function expected" }, { "store", {}, "load, save and lock" }, { "store", "x", "load, save and lock" },
     } do
       local ok, problem = pcall(bitrix.new, { webhook = "https://x.y/rest/1/abcdefgh/", [case[1]] = case[2] })

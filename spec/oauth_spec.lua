@@ -253,7 +253,8 @@ describe("OAuth", function()
       local store, clients, numbers = memory.new(), {}, {}
       for i = 1, 5 do clients[i] = new{ store = store } end
       for i = 1, 20 do numbers[i] = i end
-      local errors = bitrix.map(numbers, function(i) return (select(2, clients[i % 5 + 1]:call("user.current"))) end, { concurrency = 20 })
+      local errors = bitrix.map(numbers, function(i) return (select(2, clients[i % 5 + 1]:call("user.current"))) end,
+        { concurrency = 20 })
       local seen = {}
       for i = 1, 20 do
         assert.equal("token_host_unavailable", errors[i].reason)
@@ -441,8 +442,8 @@ describe("OAuth", function()
 
     it("may fail", function()
       portal:expire_tokens()
-      for _, refresh in ipairs{ function() return nil, "no more" end, function() error("no more") end, function() return 1,
-        "no more" end } do
+      for _, refresh in ipairs{ function() return nil, "no more" end, function() error("no more") end,
+        function() return 1, "no more" end } do
         local _, err = new{ refresh = refresh }:call("user.current")
         assert.same({ "auth", "refresh_failed" }, { err.kind, err.reason })
         assert.truthy(err.message:find("no more", 1, true))
@@ -484,8 +485,8 @@ describe("OAuth", function()
       for _, case in ipairs{
         { {}, "field 'client_id'" }, { options{}, "field 'code'" }, { options{ code = 1 }, "field 'code'" },
         { options{ code = "a", refresh_token = "b" }, "not both" }, { options{ code = "a", store = {} }, "a store expected" },
-        { options{ code = "a", token_url = "http://example.com/" }, "https expected" }, { options{ code = "a", timeout = "x" },
-          "option 'timeout'" }, { options{ code = "a", colour = 1 }, "unknown option 'colour'" },
+        { options{ code = "a", token_url = "http://example.com/" }, "https expected" },
+        { options{ code = "a", timeout = "x" }, "option 'timeout'" }, { options{ code = "a", colour = 1 }, "unknown option 'colour'" },
       } do
         local ok, problem = pcall(function() bitrix.oauth.exchange(case[1]) end)
         assert.is_false(ok)
@@ -504,8 +505,8 @@ describe("OAuth", function()
       assert.not_equal(state, (select(2, bitrix.oauth.authorize_url{ client_id = "a", domain = "acme.bitrix24.com" })))
       assert.equal("https://x.de/portal/oauth/authorize/?client_id=a&state=b",
         (bitrix.oauth.authorize_url{ client_id = "a", endpoint = "https://x.de/portal/rest/", state = "b" }))
-      for _, options in ipairs{ {}, { client_id = "a" }, { client_id = "a", domain = "x y" }, { client_id = "a",
-        endpoint = "https://x.de/" },
+      for _, options in ipairs{ {}, { client_id = "a" }, { client_id = "a", domain = "x y" },
+        { client_id = "a", endpoint = "https://x.de/" },
         { client_id = "a", domain = "x.de", state = 1 } } do
         assert.has_error(function() bitrix.oauth.authorize_url(options) end)
       end
@@ -516,12 +517,13 @@ describe("OAuth", function()
     it("is checked, without showing a value", function()
       for _, case in ipairs{
         { { client_secret = false }, "field 'client_secret'" }, { { client_id = false }, "field 'client_id'" },
-        { { client_secret = 5 }, "field 'client_secret': string expected, got number" }, { { access_token = "" }, "field 'access_token'" },
+        { { client_secret = 5 }, "field 'client_secret': string expected, got number" },
+        { { access_token = "" }, "field 'access_token'" },
         { { endpoint = false }, "'domain' or 'endpoint'" }, { { domain = "acme.bitrix24.com" }, "not both" },
         { { endpoint = "https://x.de/" }, "REST address" }, { { endpoint = "http://x.de/rest/" }, "https expected" },
         { { endpoint = false, domain = "x.de/s3cr3t?a" }, "a host's name" }, { { store = {} }, "a store expected" },
-        { { token_url = "http://example.com/" }, "field 'token_url': https expected" }, { { acces_token = "s3cr3t" },
-          "unknown field 'acces_token'" }, { { access_token = "s3cr3t\n" }, "an access token expected" },
+        { { token_url = "http://example.com/" }, "field 'token_url': https expected" },
+        { { acces_token = "s3cr3t" }, "unknown field 'acces_token'" }, { { access_token = "s3cr3t\n" }, "an access token expected" },
         { { access_token = false }, "'access_token', 'store' or 'refresh'" }, { { on_refresh = 1 }, "function expected" },
       } do
         local ok, problem = pcall(new, case[1])

@@ -207,7 +207,8 @@ describe("the secrets of OAuth", function()
     return {
       ["a page"] = { method = method, status = 502, body = "<html>" .. ALL },
       ["a description"] = { method = method, status = 400, body = ('{"error":"X %s","error_description":"%s"}'):format(ALL, ALL) },
-      ["a query"] = { method = method, status = 404, body = "no http://h/oauth/token/?client_secret=%43l13ntS3cr3tXyz&auth=" .. SECRETS[2] },
+      ["a query"] = { method = method, status = 404,
+        body = "no http://h/oauth/token/?client_secret=%43l13ntS3cr3tXyz&auth=" .. SECRETS[2] },
       ["what is cut off"] = { method = method, status = 200, body = GIVEN .. ALL, cut = #GIVEN - 30 },
       ["what goes on"] = { method = method, status = 200, body = GIVEN .. "\0" .. ALL },
       ["a list"] = { method = method, status = 200, body = "[" .. GIVEN .. "]" },

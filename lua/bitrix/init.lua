@@ -36,7 +36,13 @@ end)
 --   `request_id`, `status`, `kind`, `reason`, `executed`, `attempt` or `attempts`, `seconds`, `waited`, `wait`; it must
 --   not wait
 -- - `max_connections` (integer, 256) of this client at once, where calls go side by side
--- - `oauth` (table) instead of `webhook`, see doc/oauth.md
+-- - `oauth` (table) instead of `webhook`: `client_id`, `client_secret`, `domain` or `endpoint`, `access_token`,
+--   `refresh_token`, `member_id`, `store`, `key`, `token_url`, `on_refresh`, `refresh`; see doc/oauth.md
+-- - `allow_hosts` (list of host names, "*.acme.com" for those under one; or function(host, from) → true) where the
+--   portal may move to; default: *.bitrix24.* to *.bitrix24.*, other portals on their own host
+-- - `on_move` (function(place, from)) told where the portal has moved to, "https://new.bitrix24.com"
+-- - `store` (a store, see `bitrix.store.memory`) remembers where the portal has moved to; and tokens, unless
+--   `oauth.store` does
 -- @treturn table the client: `client.scrum.…`, `client:call`, `batch`, `list`, `bulk`, `map`, `stats`, `fd`, `pump`,
 -- `close`
 -- @raise a string that names the option
@@ -103,6 +109,12 @@ end)
 --- What the default client has done so far. See `client:stats`.
 -- @function stats
 -- @treturn table
+
+--- Tokens from an authorization code, and the address to send a user to: see `bitrix.oauth`.
+-- @field oauth
+
+--- What a portal tells an application: see `bitrix.event`.
+-- @field event
 
 --- The null of JSON, the same value as `cjson.null`.
 -- @field null
