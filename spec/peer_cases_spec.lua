@@ -224,7 +224,7 @@ describe("peer case", function()
       local journal = portal:journal()
       local id = journal[1].headers["x-request-id"]
       assert.truthy(id:find("^%x+$"))
-      assert.equal(32, #id)
+      assert.equal(16, #id)
       assert.equal(id, journal[2].headers["x-request-id"])
       assert.equal(1, #more.attempts - 1)
       assert.is_nil(seen[id])

@@ -21,15 +21,17 @@ static uint64_t new_half(void) {
   return (uint64_t)t.tv_sec << 34 ^ (uint64_t)t.tv_nsec << 4 ^ (uint64_t)getpid() << 44;
 }
 
+enum { HALF = BX_REQUEST_ID / 2 };
+
 static void write_half(char *at, uint64_t half) {
   static const char digits[] = "0123456789abcdef";
   int i;
-  for (i = 15; i >= 0; i--, half >>= 4) at[i] = digits[half & 15];
+  for (i = HALF - 1; i >= 0; i--, half >>= 4) at[i] = digits[half & 15];
 }
 
 void bx_request_id(char id[BX_REQUEST_ID + 1]) {
   static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-  static char process[16];
+  static char process[HALF];
   static uint64_t count;
   static pid_t owner;
   pid_t self = getpid();
@@ -40,7 +42,7 @@ void bx_request_id(char id[BX_REQUEST_ID + 1]) {
     owner = self;
   }
   memcpy(id, process, sizeof process);
-  write_half(id + 16, count++);
+  write_half(id + HALF, count++);
   pthread_mutex_unlock(&mutex);
   id[BX_REQUEST_ID] = '\0';
 }

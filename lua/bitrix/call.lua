@@ -37,17 +37,14 @@ local function held_back(exchange, last, wait, left)
   return err
 end
 
--- One attempt: result, info, its row; or nil, error object, its row.
-local function attempt(state, rt, exchange, left, counts, waited, token)
-  rt.exchange(exchange, left)
-  local result, more, row, sent, received = exchange:result()
-  row.waited = waited
-  if token then state.limiter:observe(token, result, more) end
-  counts.attempts, counts.seconds = counts.attempts + 1, counts.seconds + row.seconds
-  counts.sent, counts.received = counts.sent + sent, counts.received + received
+-- Adds an attempt to what is counted for its method.
+local function count(counts, result, more, row, sent, received)
+  counts.seconds = counts.seconds + row.seconds
+  counts.sent = counts.sent + sent
+  counts.received = counts.received + received
+  local waited = row.waited
   if waited > 0 then counts.waits, counts.waited = counts.waits + 1, counts.waited + waited end
   if result == nil and more.reason == "query_limit_exceeded" then counts.limited = counts.limited + 1 end
-  return result, more, row
 end
 
 local function tell_attempt(state, exchange, method, result, more, history)
@@ -123,8 +120,12 @@ local function go_on(state, rt, exchange, method, err, history, ends, options, p
       waited, token = state.limiter:acquire(rt, options.methods or method, left)
       if not waited then return nil, held_back(exchange, err, token, left) end
     end
-    local result, more, row = attempt(state, rt, exchange, ends - core.now(), counts, waited + first, token)
+    rt.exchange(exchange, ends - core.now())
+    local result, more, row, sent, received = exchange:result()
+    row.waited = waited + first
     history.attempts[#history.attempts + 1] = row
+    if token then state.limiter:observe(token, result, more) end
+    count(counts, result, more, row, sent, received)
     if result ~= nil then
       history.sent = history.sent + 1
       tell_attempt(state, exchange, method, result, more, history)
@@ -138,8 +139,26 @@ end
 local function may_run_twice(state, exchange, options)
   if options.idempotent or exchange:idempotent() then return true end
   if not state.v3 then return false end
-  assert(exchange:header("Idempotency-Key", exchange:id()))
+  assert(exchange:header("Idempotency-Key", core.random(16)))
   return true
+end
+
+local function tell_call(state, exchange, method, result, more, sent)
+  tell(state, {
+    type = "call", request_id = exchange:id(), method = method, ok = result ~= nil, attempts = sent,
+    status = more.status, kind = more.kind, reason = more.reason, executed = result == nil and more.executed or "yes",
+    settled = more.settled,
+  })
+end
+
+-- Ends a call of which nothing went out.
+local function not_sent(state, exchange, method, counts, err)
+  err.attempts, err.request_id = {}, exchange:id()
+  counts.failures = counts.failures + 1
+  counts.held = counts.held + 1
+  tell_call(state, exchange, method, nil, err, 0)
+  exchange:close()
+  return nil, err
 end
 
 --- Sends the exchange until its outcome is final.
@@ -156,51 +175,49 @@ function _M.perform(state, exchange, left, options, params)
   local rt, problem = runtime.current()
   if not rt then return nil, problem end
   options = options or NONE
-  left = left or state.policy.deadline
+  local policy, limiter, waited, token = state.policy, state.limiter, 0, nil
+  left = left or policy.deadline
   local method = options.method or exchange:method()
-  local counts = stats.of(state.stats, method)
+  local counts = state.stats[method] or stats.of(state.stats, method)
+  counts.calls = counts.calls + 1
   local idempotent = state.v3 and may_run_twice(state, exchange, options)
-  local ends = core.now() + left
-  local waited, token = 0, nil
-  local attempts, history, result, more, row
-  local ready, obstacle = true, nil
+  -- The clock is not asked where nothing has taken time yet.
+  local ends
   if state.tokens or not state.move.recalled then
-    ready, obstacle = oauth.before(state, exchange, rt, left)
+    ends = core.now() + left
+    local ready, obstacle = oauth.before(state, exchange, rt, left)
+    if not ready then return not_sent(state, exchange, method, counts, obstacle) end
     left = ends - core.now()
   end
-  if ready and state.limiter then waited, token = state.limiter:acquire(rt, options.methods or method, left) end
-  if not ready then
-    attempts, more = {}, obstacle
-  elseif waited then
+  if limiter then
+    ends = ends or core.now() + left
+    waited, token = limiter:acquire(rt, options.methods or method, left)
+    if not waited then return not_sent(state, exchange, method, counts, held_back(exchange, nil, token, left)) end
     if waited > 0 then left = ends - core.now() end
-    result, more, row = attempt(state, rt, exchange, left, counts, waited, token)
-    attempts = { row }
+  end
+  rt.exchange(exchange, left)
+  local result, more, row, sent, received = exchange:result()
+  row.waited = waited
+  if token then limiter:observe(token, result, more) end
+  count(counts, result, more, row, sent, received)
+  local attempts, history = { row }, nil
+  if result == nil then
+    ends = ends or core.now() + left - row.seconds
+    history = { attempts = attempts, sent = 0, idempotent = idempotent or may_run_twice(state, exchange, options) }
+    result, more = go_on(state, rt, exchange, method, more, history, ends, options, params, counts)
     if result == nil then
-      history = { attempts = attempts, sent = 0, idempotent = idempotent or may_run_twice(state, exchange, options) }
-      result, more = go_on(state, rt, exchange, method, more, history, ends, options, params, counts)
-    elseif state.policy.on_event then
-      tell_attempt(state, exchange, method, result, more, { attempts = attempts, sent = 1 })
+      -- What an earlier attempt left open is not closed by a later one that did nothing.
+      if history.lost and more.executed == "no" then more.executed = "unknown" end
+      counts.failures = counts.failures + 1
+      more.request_id = exchange:id()
+    elseif more.settled then
+      counts.settled = counts.settled + 1
     end
-  else
-    attempts, more = {}, held_back(exchange, nil, token, left)
+  elseif policy.on_event then
+    tell_attempt(state, exchange, method, result, more, { attempts = attempts, sent = 1 })
   end
   more.attempts = attempts
-  counts.calls = counts.calls + 1
-  if more.settled then counts.settled = counts.settled + 1 end
-  if result == nil then
-    counts.failures = counts.failures + 1
-    more.request_id = exchange:id()
-    -- What an earlier attempt left open is not closed by a later one that did nothing.
-    if history and history.lost and more.executed == "no" then more.executed = "unknown" end
-  end
-  if state.policy.on_event then
-    tell(state, {
-      type = "call", request_id = exchange:id(), method = method, ok = result ~= nil, attempts = history
-        and history.sent or 1,
-      status = more.status, kind = more.kind, reason = more.reason, executed = result == nil and more.executed or "yes",
-      settled = more.settled,
-    })
-  end
+  if policy.on_event then tell_call(state, exchange, method, result, more, history and history.sent or 1) end
   exchange:close()
   return result, more
 end

@@ -1,8 +1,10 @@
 --- What a client has done so far, in numbers. Counts what call.lua tells it; knows no clock.
 local _M = {}
 
-local FIELDS = { "calls", "attempts", "retries", "failures", "seconds", "waited", "sent", "received", "waits",
-  "limited", "settled" }
+local FIELDS = {
+  "calls", "retries", "failures", "seconds", "waited", "sent", "received", "waits", "limited", "settled",
+  "held", -- calls of which nothing went out
+}
 
 local function zero()
   local row = {}
@@ -26,15 +28,17 @@ end
 --- What the owner of the client gets: a copy, with the sums of all methods.
 function _M.report(stats)
   local report = zero()
+  for _, row in pairs(stats) do
+    for _, name in ipairs(FIELDS) do report[name] = report[name] + row[name] end
+  end
   report.methods = {}
   for method, row in pairs(stats) do
     local copy = {}
-    for _, name in ipairs(FIELDS) do
-      copy[name] = row[name]
-      report[name] = report[name] + row[name]
-    end
+    for _, name in ipairs(FIELDS) do copy[name] = row[name] end
     report.methods[method] = copy
   end
+  for _, row in pairs(report.methods) do row.attempts = row.calls + row.retries - row.held end
+  report.attempts = report.calls + report.retries - report.held
   return report
 end
 

@@ -108,11 +108,11 @@ static size_t expected_headers(char lines[HEADERS][LINE], size_t body) {
   return n;
 }
 
-/* "X-Request-ID: " and 32 digits, each time others. */
+/* "X-Request-ID: " and 16 digits, each time others. */
 static int is_request_id(const char *line, size_t length) {
   static const char name[] = "X-Request-ID: ";
-  return length == sizeof name - 1 + 32 && memcmp(line, name, sizeof name - 1) == 0 &&
-         strspn(line + sizeof name - 1, "0123456789abcdef") == 32;
+  return length == sizeof name - 1 + 16 && memcmp(line, name, sizeof name - 1) == 0 &&
+         strspn(line + sizeof name - 1, "0123456789abcdef") == 16;
 }
 
 /* Each header line is an expected one, and none of those is missing. `head` starts at the first of them. */

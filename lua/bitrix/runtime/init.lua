@@ -19,7 +19,7 @@ function _M.current()
     if not ok then return nil, problem end
     return nginx
   end
-  return tasks.inside() and tasks or blocking
+  return tasks.count > 0 and tasks.inside() and tasks or blocking
 end
 
 return _M

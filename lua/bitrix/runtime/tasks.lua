@@ -3,7 +3,10 @@
 -- resumes it. Knows nothing of Bitrix24.
 local core = require "bitrix.core"
 
-local _M = { name = "tasks" }
+local _M = {
+  name = "tasks",
+  count = 0, -- tasks that have not ended
+}
 
 local running = coroutine.running
 
@@ -12,7 +15,7 @@ local FOREVER = 3600 -- seconds; then it looks again
 
 -- All tasks of this Lua state: coroutine → what to call at its end; those that can go on, in order; those that wait for
 -- an answer, by exchange; those that sleep, a heap by time.
-local tasks, alive = {}, 0
+local tasks = {}
 local ready, first, last = {}, 1, 0
 local waiting = {}
 local sleepers = {}
@@ -75,7 +78,7 @@ end
 
 --- Whether the caller is a task. A coroutine that a task has made is none: its yield would not reach us.
 function _M.inside()
-  if alive == 0 then return false end
+  if _M.count == 0 then return false end
   local co, main = running()
   return co ~= nil and main ~= true and tasks[co] ~= nil
 end
@@ -102,7 +105,7 @@ end
 local function start(f, ended)
   local co = coroutine.create(f)
   tasks[co] = ended
-  alive = alive + 1
+  _M.count = _M.count + 1
   make_ready(co)
 end
 
@@ -114,7 +117,7 @@ local function after(co, ok, ...)
   end
   local ended = tasks[co]
   tasks[co] = nil
-  alive = alive - 1
+  _M.count = _M.count - 1
   ended(ok, ...)
 end
 
@@ -195,7 +198,7 @@ _M.spawn = start
 -- @treturn ?number seconds after which to call again at the latest; nil: when the engine's descriptor is readable
 function _M.pump()
   turn()
-  return alive, pause()
+  return _M.count, pause()
 end
 
 return _M
