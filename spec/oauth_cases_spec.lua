@@ -19,16 +19,24 @@ local function read_cases()
 end
 
 describe("peer case", function()
-  local portals = {}
+  local portals, ca_file = {}, nil
   -- Not the cases' own CLIENT_SECRET: a text that ends like a secret begins is masked, and "invalid_client" would be.
   local APP = { client_id = "local.app.id", client_secret = "S3cretOfTheClient" }
 
   setup(function()
     for _, name in ipairs{ "old", "new", "untrusted" } do
-      portals[name] = require("bitrix.portal").start{ secret = "t0kent0ken", app = APP }
+      portals[name] = require("bitrix.portal").start{ secret = "t0kent0ken", app = APP, tls = true }
     end
+    -- Whoever moves must be trusted in both places.
+    ca_file = os.tmpname()
+    local bundle = assert(io.open(ca_file, "w"))
+    for _, portal in pairs(portals) do
+      for line in io.lines(portal.ca_file) do bundle:write(line, "\n") end
+    end
+    bundle:close()
   end)
   teardown(function()
+    os.remove(ca_file)
     for _, portal in pairs(portals) do portal:stop() end
   end)
 
@@ -38,8 +46,8 @@ describe("peer case", function()
   end
 
   local function place_of(host)
-    local port = portal_of(host).port
-    return ("http://%s:%d"):format(host:find("^untrusted") and "localhost" or "127.0.0.1", port)
+    local port = portal_of(host).tls_port
+    return ("https://%s:%d"):format(host:find("^untrusted") and "localhost" or "127.0.0.1", port)
   end
 
   local function body_of(response)
@@ -80,11 +88,11 @@ describe("peer case", function()
 
   local function client_of(case, seen)
     local given = case.given.client
-    local options = { retry = false, limit = false, on_move = function(to) seen.moved = to end }
+    local options = { retry = false, limit = false, ca_file = ca_file, on_move = function(to) seen.moved = to end }
     if given.auth == "webhook" then
-      options.webhook = portals.old.webhook
+      options.webhook = portals.old.tls_webhook
     else
-      options.oauth = { endpoint = portals.old.url .. "rest/", token_url = portals.old.url .. "oauth/token/" }
+      options.oauth = { endpoint = portals.old.tls_url .. "rest/", token_url = portals.old.tls_url .. "oauth/token/" }
       for _, name in ipairs{ "client_id", "access_token", "refresh_token" } do options.oauth[name] = given[name] end
       options.oauth.client_secret = APP.client_secret
       if given.refresh_callback or given.auth == "token_func" then
