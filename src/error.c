@@ -62,6 +62,12 @@ static void set_redacted(lua_State *L, const char *field, const char *text, size
   lua_setfield(L, -2, field);
 }
 
+static void set_code(lua_State *L, const char *code, size_t length, const bx_secrets *secrets) {
+  if (code == NULL) return;
+  bx_mask_push_whole(L, secrets, code, length, LONGEST);
+  lua_setfield(L, -2, "code");
+}
+
 static void set_excerpt(lua_State *L, const char *text, size_t length, const bx_secrets *secrets) {
   if (text == NULL) return;
   bx_mask_push(L, secrets, text, length, EXCERPT);
@@ -112,7 +118,7 @@ void bx_error_push(lua_State *L, const bx_fault *fault, const bx_secrets *secret
     lua_pushinteger(L, (lua_Integer)fault->status);
     lua_setfield(L, -2, "status");
   }
-  set_redacted(L, "code", fault->code, fault->code_length, secrets);
+  set_code(L, fault->code, fault->code_length, secrets);
   set_redacted(L, "message", fault->message, fault->message_length, secrets);
   set_redacted(L, "redirect", fault->redirect, fault->redirect_length, secrets);
   set_excerpt(L, fault->body, fault->body_length, secrets);

@@ -28,6 +28,10 @@ void bx_mask_push(lua_State *L, const bx_secrets *secrets, const char *text, siz
   lua_remove(L, -2);
 }
 
+void bx_mask_push_whole(lua_State *L, const bx_secrets *secrets, const char *text, size_t length, size_t limit) {
+  bx_mask_push(L, secrets, text, length + 1, length < limit ? length : limit);
+}
+
 /* Copies the value at `index` as it may be shown and pushes it. The table at `copies` has those that were begun: a table
    can be met again, also within itself. */
 static void push_shown(lua_State *L, int index, int copies) {

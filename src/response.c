@@ -23,7 +23,7 @@ static void push_attempt(lua_State *L, const bx_transfer *t, const char *code, s
     lua_setfield(L, -2, "status");
   }
   if (code != NULL) {
-    bx_mask_push(L, secrets, code, code_length, code_length);
+    bx_mask_push_whole(L, secrets, code, code_length, code_length);
     lua_setfield(L, -2, "code");
   }
   lua_pushnumber(L, t->seconds[BX_TOTAL]);
