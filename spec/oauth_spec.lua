@@ -4,6 +4,7 @@ local core = require "bitrix.core"
 local file = require "bitrix.store.file"
 local memory = require "bitrix.store.memory"
 local safe = require "bitrix.safe"
+local redis = require "support.redis"
 local support = require "portal.support"
 
 describe("OAuth", function()
@@ -278,29 +279,30 @@ describe("OAuth", function()
 
     local function start(script) return io.popen(support.lua_command(script) .. " 2>&1") end
 
-    -- A Lua process that makes a client with the file store and calls when its standard input... when the file `go` is there.
-    local function caller(path, go, calls)
+    -- A Lua process that makes a client with the store, a piece of Lua, and calls when the file `go` is there.
+    local function caller(store, go, calls)
       return start(([[
         local safe = require "bitrix.safe"
         local client = safe.new{ limit = false, oauth = { client_id = %q, client_secret = %q, endpoint = %q, access_token = %q,
           refresh_token = %q,
-          token_url = %q, store = require("bitrix.store.file").new(%q), key = "k" } }
+          token_url = %q, store = %s, key = "k" } }
         while not io.open(%q) do os.execute("sleep 0.01") end
         for i = 1, %d do
           local user, err = client:call("user.current")
           if not user then print(tostring(err)) os.exit(1) end
         end
         print("done")]]):format(portal.app.client_id, portal.app.client_secret, portal.url .. "rest/", tokens.access_token,
-          tokens.refresh_token, portal.url .. "oauth/token/", path, go, calls))
+          tokens.refresh_token, portal.url .. "oauth/token/", store, go, calls))
     end
 
-    it("twenty processes with a file store", function()
+    -- `store_of(directory)`: a piece of Lua that makes the store.
+    local function check_twenty_processes(store_of)
       local directory = support.run("mktemp -d"):match("%S+")
       portal:expire_tokens()
       -- Slow enough for all to meet expired_token meanwhile.
       portal:script{ { method = "oauth/token", pass = true, delay = 0.5 } }
       local pipes = {}
-      for i = 1, 20 do pipes[i] = caller(directory .. "/tokens.json", directory .. "/go", 2) end
+      for i = 1, 20 do pipes[i] = caller(store_of(directory), directory .. "/go", 2) end
       support.run("touch " .. directory .. "/go")
       for i, pipe in ipairs(pipes) do
         assert.equal("done", pipe:read("*a"):match("%S.*%S"), "process " .. i)
@@ -313,6 +315,18 @@ describe("OAuth", function()
       end
       assert.is_true(refused >= 10, "only " .. refused .. " met expired_token")
       assert.equal(1, asked().tokens)
+    end
+
+    it("twenty processes with a file store", function()
+      check_twenty_processes(function(directory)
+        return ("require('bitrix.store.file').new(%q)"):format(directory .. "/tokens.json")
+      end)
+    end)
+
+    it("twenty processes with Redis", function()
+      local server = redis.start()
+      check_twenty_processes(function() return ("require('bitrix.store.redis').new{ port = %d }"):format(server.port) end)
+      server.stop()
     end)
 
     it("a process that is killed while it renews costs the others its request, not the lock's life", function()
