@@ -60,9 +60,6 @@ static int start_thread(bx_engine *e, const char **problem) {
   sigset_t all, before;
   if (e->started) return 1;
   if (!open_engine(e, problem)) return 0;
-  *problem = no_memory;
-  if (e->multi == NULL && (e->multi = curl_multi_init()) == NULL) return 0;
-  if (bx_portals_set(e) != CURLM_OK) return 0;
   /* Signals are the program's: none is handled here. */
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -88,7 +85,6 @@ void bx_engine_close(bx_engine *e) {
     pthread_mutex_unlock(&e->mutex);
     pthread_join(e->thread, NULL);
   } else {
-    curl_multi_cleanup(e->multi);
     bx_watches_close(&e->watches);
   }
   close_descriptors(e);

@@ -70,6 +70,11 @@ static void start_waiting(bx_engine *e, bx_flight *f) {
 
 /* ---- flying ---- */
 
+static int has_multi(bx_engine *e) {
+  if (e->multi == NULL) e->multi = bx_portals_new(e);
+  return e->multi != NULL;
+}
+
 /* Gives the flight to libcurl. False when it is done already. */
 static int fly(bx_engine *e, bx_flight *f) {
   double left = f->seconds;
@@ -77,7 +82,8 @@ static int fly(bx_engine *e, bx_flight *f) {
   f->http.is_fit = f->fresh ? NULL : bx_portals_is_fit;
   f->http.owner = e;
   if (!bx_http_begin(&f->http, f->fleet->settings, &f->transfer, left, f->fresh)) return 0;
-  if (bx_portals_set_flight(e, f) == CURLE_OK && curl_multi_add_handle(e->multi, f->http.easy) == CURLM_OK) {
+  if (has_multi(e) && bx_portals_set_flight(e, f) == CURLE_OK &&
+      curl_multi_add_handle(e->multi, f->http.easy) == CURLM_OK) {
     f->flying = 1;
     return 1;
   }
@@ -87,7 +93,7 @@ static int fly(bx_engine *e, bx_flight *f) {
 
 /* Sends what waits, as far as the fleet may. */
 static void admit(bx_engine *e, bx_fleet *fleet) {
-  int more = !e->ending;
+  int more = !e->ending && !e->broken;
   while (more && fleet->waiting_first != NULL && fleet->flying < fleet->settings->max_connections) {
     bx_flight *f = fleet->waiting_first;
     stop_waiting(e, f);
@@ -105,7 +111,7 @@ static void stop_flying(bx_engine *e, bx_flight *f, CURLcode result) {
   bx_fleet *fleet = f->fleet;
   curl_multi_remove_handle(e->multi, f->http.easy);
   f->flying = 0;
-  if (f->http.unfit && !f->transfer.cancelled) {
+  if (f->http.unfit && !f->transfer.cancelled && !e->broken) {
     /* Nothing was sent: the connection was spoken on, or ended, since it was last used. */
     f->fresh = 1;
     if (fly(e, f)) return;
@@ -122,7 +128,7 @@ static void launch(bx_engine *e, bx_flight *f) {
   f->seen = 1;
   if (f->fleet->settings->max_connections > (unsigned long)e->most_kept) {
     e->most_kept = (long)f->fleet->settings->max_connections;
-    curl_multi_setopt(e->multi, CURLMOPT_MAXCONNECTS, e->most_kept);
+    if (e->multi != NULL) curl_multi_setopt(e->multi, CURLMOPT_MAXCONNECTS, e->most_kept);
   }
   start_waiting(e, f);
   admit(e, f->fleet);
@@ -221,20 +227,34 @@ static void grant_wishes(bx_engine *e) {
   }
 }
 
-/* Of their descriptors nobody would hear. */
-static void end_starved(bx_engine *e) {
+/* Ends those that were starved, or all that fly, for want of memory. */
+static void end_flying(bx_engine *e, int all) {
   unsigned i;
-  e->starved = 0;
   for (i = 1;; i++) {
-    bx_flight *f;
+    bx_flight *f = NULL;
+    int more;
     pthread_mutex_lock(&e->mutex); /* the table moves when it grows */
-    f = i < e->slot_count ? e->slots[i].flight : NULL;
-    if (f != NULL && f->state != BX_OUT) f = NULL;
-    if (i >= e->slot_count) break;
+    more = i < e->slot_count;
+    if (more && (f = e->slots[i].flight) != NULL && f->state != BX_OUT) f = NULL;
     pthread_mutex_unlock(&e->mutex);
-    if (f != NULL && f->flying && f->starved) stop_flying(e, f, CURLE_OUT_OF_MEMORY);
+    if (!more) return;
+    if (f != NULL && f->flying && (all || f->starved)) stop_flying(e, f, CURLE_OUT_OF_MEMORY);
   }
-  pthread_mutex_unlock(&e->mutex);
+}
+
+/* A multi handle that ran out of memory has forgotten some descriptor, and divides by zero (7.88) when it sees the
+   number again. All that it has ends; then there is another one. */
+static void start_over(bx_engine *e) {
+  bx_fleet *fleet, *next;
+  end_flying(e, 1);
+  curl_multi_cleanup(e->multi);
+  e->multi = NULL;
+  e->timer = -1;
+  e->broken = 0;
+  for (fleet = e->waiting; fleet != NULL; fleet = next) {
+    next = fleet->next_waiting;
+    admit(e, fleet);
+  }
 }
 
 static int is_due(const bx_engine *e) { return e->timer >= 0 && e->timer <= bx_http_now(); }
@@ -246,15 +266,19 @@ static void run_libcurl(bx_engine *e) {
   do {
     if (is_due(e)) {
       e->timer = -1;
-      curl_multi_socket_action(e->multi, CURL_SOCKET_TIMEOUT, 0, &count);
+      if (curl_multi_socket_action(e->multi, CURL_SOCKET_TIMEOUT, 0, &count) != CURLM_OK) e->broken = 1;
     }
-    while ((message = curl_multi_info_read(e->multi, &count)) != NULL) {
+    while (e->multi != NULL && (message = curl_multi_info_read(e->multi, &count)) != NULL) {
       char *flight = NULL;
       if (message->msg != CURLMSG_DONE) continue;
       curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &flight);
       stop_flying(e, (bx_flight *)flight, message->data.result);
     }
-    if (e->starved) end_starved(e);
+    if (e->starved) {
+      e->starved = 0;
+      end_flying(e, 0);
+    }
+    if (e->broken) start_over(e);
   } while (is_due(e));
 }
 
@@ -286,7 +310,7 @@ static void finish(bx_engine *e) {
     if (f != NULL && f->state == BX_OUT) bx_loop_cancel(e, f);
   }
   while (e->channels != NULL) bx_channel_close(e, e->channels);
-  curl_multi_cleanup(e->multi);
+  if (e->multi != NULL) curl_multi_cleanup(e->multi);
   bx_watches_close(&e->watches);
 }
 

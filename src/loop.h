@@ -71,7 +71,7 @@ struct bx_engine {
   bx_bell wake;
   bx_bell done;
   /* the thread's */
-  CURLM *multi;
+  CURLM *multi; /* NULL: not made yet */
   bx_watches watches;
   double timer;      /* when libcurl wants to be called, on the monotonic clock; negative: not at all */
   double resume;     /* when to listen again after descriptors ran out; negative: listening */
@@ -81,6 +81,7 @@ struct bx_engine {
   int listening;
   int starved; /* some flight is */
   int ending;  /* nothing is sent any more */
+  int broken;  /* so is the multi handle */
   long most_kept;
 };
 
@@ -111,8 +112,9 @@ void bx_flight_free(bx_flight *f);
 
 /* --- portals.c: the connections of libcurl --- */
 
-/* The options of the multi handle, and of an easy handle in it, that tell the engine of descriptors. */
-CURLMcode bx_portals_set(bx_engine *e);
+/* A multi handle that tells the engine of its descriptors, or NULL when memory ran out; and the options of an easy handle
+   in it that do. */
+CURLM *bx_portals_new(bx_engine *e);
 CURLcode bx_portals_set_flight(bx_engine *e, bx_flight *f);
 
 /* Whether a request may go out on this connection: bx_http's question. */

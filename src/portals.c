@@ -113,20 +113,25 @@ static int on_timer(CURLM *multi, long milliseconds, void *user) {
   return 0;
 }
 
-CURLMcode bx_portals_set(bx_engine *e) {
+CURLM *bx_portals_new(bx_engine *e) {
+  CURLM *multi = curl_multi_init();
   CURLMcode code = CURLM_OK;
+  if (multi == NULL) return NULL;
 #define SET(option, value) \
-  if (code == CURLM_OK) code = curl_multi_setopt(e->multi, option, value)
+  if (code == CURLM_OK) code = curl_multi_setopt(multi, option, value)
   SET(CURLMOPT_SOCKETFUNCTION, on_watch);
   SET(CURLMOPT_SOCKETDATA, e);
   SET(CURLMOPT_TIMERFUNCTION, on_timer);
   SET(CURLMOPT_TIMERDATA, e);
+  SET(CURLMOPT_MAXCONNECTS, e->most_kept);
   /* One request at a time on each connection, with HTTP/2 as well: else the end of one connection would leave the
      outcome of many calls unknown, and a portal that ends one after so many requests refuses those that are on their
      way to it. */
   SET(CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
 #undef SET
-  return code;
+  if (code == CURLM_OK) return multi;
+  curl_multi_cleanup(multi);
+  return NULL;
 }
 
 CURLcode bx_portals_set_flight(bx_engine *e, bx_flight *f) {
@@ -172,8 +177,8 @@ void bx_portals_news(bx_engine *e, int fd, int events) {
     return;
   }
   if (!w->idle) {
-    curl_multi_socket_action(
-        e->multi, fd, (events & BX_READ ? CURL_CSELECT_IN : 0) | (events & BX_WRITE ? CURL_CSELECT_OUT : 0), &count);
+    int what = (events & BX_READ ? CURL_CSELECT_IN : 0) | (events & BX_WRITE ? CURL_CSELECT_OUT : 0);
+    if (curl_multi_socket_action(e->multi, fd, what, &count) != CURLM_OK) e->broken = 1;
     return;
   }
   got = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);

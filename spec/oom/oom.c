@@ -223,10 +223,13 @@ static int run_short_of_memory(lua_State *L, int last) {
 /* Both runs of one trial in a state of their own. Answers how many requests the portal must at least have seen, and in
    *most how many at most. */
 static unsigned try_in(lua_State *L, unsigned *most) {
-  unsigned each, checks, least = 0;
+  unsigned each, least_each, checks, least = 0;
   int last;
   lua_rawgeti(L, LIST, current.scenario);
-  each = count_of(L, "requests");
+  each = least_each = count_of(L, "requests");
+  lua_getfield(L, SCENARIO, "least");
+  if (!lua_isnil(L, -1)) least_each = (unsigned)lua_tointeger(L, -1);
+  lua_pop(L, 1);
   checks = count_of(L, "check_requests");
   *most = count_of(L, "setup_requests") + 2 * (each + checks);
   lua_getfield(L, SCENARIO, "setup");
@@ -235,12 +238,12 @@ static unsigned try_in(lua_State *L, unsigned *most) {
   else if (!call(L, 0, LUA_MULTRET, "setup"))
     return 0;
   last = lua_gettop(L);
-  if (run_short_of_memory(L, last)) least += each + checks;
+  if (run_short_of_memory(L, last)) least += least_each + checks;
   if (run(L, last, 0) == 0)
     check(L, last, "the next run has a wrong result");
   else
     complain("the next run fails", lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : luaL_typename(L, -1));
-  return least + *most - each - checks;
+  return least + *most - 2 * each - checks + least_each;
 }
 
 static void check_balance(const size_t blocks[POOLS], const size_t bytes[POOLS]) {

@@ -16,7 +16,7 @@ typedef union head {
   long double aligned;
 } head;
 
-/* libcurl resolves names in a thread, also an address of digits when memory ran out while it read that. */
+/* The engine has a thread; and libcurl resolves names in one, also an address of digits when memory ran out while it read that. */
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 
 static int refuses(pool *p) {
@@ -65,9 +65,15 @@ void *pool_realloc(pool *p, void *block, size_t size) {
 }
 
 void pool_arm(pool *p, size_t first, size_t width) {
+  pthread_mutex_lock(&mutex);
   p->asked = p->refused = 0;
   p->first = first;
   p->width = width;
+  pthread_mutex_unlock(&mutex);
 }
 
-void pool_disarm(pool *p) { p->first = 0; }
+void pool_disarm(pool *p) {
+  pthread_mutex_lock(&mutex);
+  p->first = 0;
+  pthread_mutex_unlock(&mutex);
+}

@@ -3,9 +3,11 @@
 --   run(...)    under failures; ends in an error that says "not enough memory", or in the values for check
 --   check(...)  without failures: raises an error unless the values are what they always are
 --   requests    how many a run sends, no more and no less when it ends without an error
+--   least       how many it sends at least then, if that is not the same
 -- The answers to the webhooks' codes are in server.c.
 local port, closed_port, this_file = ...
 
+local unpack = table.unpack or unpack
 local ID = { groupId = 125, createdBy = 6 }
 local core
 
@@ -52,6 +54,25 @@ end
 local function add_fresh(o)
   local session = assert(core.session(o))
   return add(session)
+end
+
+-- Waits until the engine is done with these exchanges. What an earlier run has left there is let go.
+local function land(engine, exchanges)
+  local left = #exchanges
+  while left > 0 do
+    if not engine:wait(20) then error("the engine does not come to an end", 0) end
+    local exchange = engine:finished()
+    for _, own in ipairs(exchanges) do
+      if own == exchange then left = left - 1 end
+    end
+  end
+end
+
+local function add_by_engine(session, seconds)
+  local engine, exchange = core.engine(), session:prepare(1, ID)
+  engine:submit(exchange, seconds)
+  land(engine, { exchange })
+  return exchange:result()
 end
 
 local function equal(expected, value, name)
@@ -123,7 +144,7 @@ local scenarios = {
     name = "a session with every option",
     setup = setup_options("added", {
       proxy = "http://user:password@127.0.0.1:3128", ca_file = this_file, verify = false, connect_timeout = 3,
-      deadline = 30, max_response = 100000, insecure_http = true,
+      deadline = 30, max_response = 100000, max_connections = 3, insecure_http = true,
     }),
     run = function(o) return core.session(o) end,
     check = function(session, deadline)
@@ -237,6 +258,95 @@ local scenarios = {
       equal(1, info.total, "total")
       equal(50, info.next, "next")
     end,
+  },
+  {
+    name = "the engine, first call", requests = 1,
+    setup = setup_options "added",
+    run = function(o) return add_by_engine(assert(core.session(o)), 20) end,
+    check = check_added,
+  },
+  {
+    name = "the engine, kept connection", requests = 1, setup_requests = 1,
+    setup = function()
+      load_core()
+      local session = core.session(options "added")
+      add_by_engine(session)
+      return session
+    end,
+    run = add_by_engine, check = check_added,
+  },
+  {
+    name = "the engine, a large answer", requests = 1,
+    setup = setup_options "large",
+    run = function(o) return add_by_engine(assert(core.session(o))) end,
+    check = function(result, info)
+      check_info(info, 200)
+      equal(3000, #result, "count")
+    end,
+  },
+  {
+    name = "the engine, no answer", requests = 1,
+    setup = setup_options "reset",
+    run = function(o) return add_by_engine(assert(core.session(o))) end,
+    check = check_error({ kind = "network", reason = "reset", executed = "unknown" }, ""),
+  },
+  {
+    name = "the engine, one at a time, and one cancelled", requests = 3, least = 2,
+    setup = setup_options("added", { max_connections = 1 }),
+    run = function(o)
+      local session, engine, list = assert(core.session(o)), core.engine(), {}
+      for i = 1, 3 do list[i] = session:prepare(1, ID) end
+      for i = 1, 3 do engine:submit(list[i], 20) end
+      engine:cancel(list[3])
+      land(engine, list)
+      local added, err = list[3]:result()
+      list[2]:result()
+      local outcome = { list[1]:result() }
+      outcome[4] = added == nil and err or nil
+      return unpack(outcome, 1, 4)
+    end,
+    check = function(result, info, attempt, err)
+      check_added(result, info, attempt)
+      if err then equal("cancelled", err.reason, "reason") end -- unless its answer was quicker
+    end,
+  },
+  {
+    name = "the engine, over a channel", requests = 1,
+    setup = function()
+      load_core()
+      local unix = require "socket.unix"
+      return core.session(options "added"), type(unix) == "table" and unix.stream or unix, core.engine()
+    end,
+    run = function(session, new_channel, engine)
+      local exchange, channel = session:prepare(1, ID), new_channel()
+      channel:settimeout(20)
+      assert(channel:connect((assert(engine:address()):gsub("^unix:", ""))))
+      channel:send(engine:submit(exchange, 20, true))
+      local byte, problem = channel:receive(1)
+      channel:close()
+      if not byte then error(problem == "closed" and "not enough memory for a channel" or problem, 0) end
+      return exchange:result()
+    end,
+    check = check_added,
+  },
+  {
+    name = "the engine, closed with its state", setup_requests = 1,
+    setup = function()
+      load_core()
+      local session = core.session(options "added")
+      add_by_engine(session)
+      return session
+    end,
+    run = function(session)
+      local exchange = session:prepare(1, ID)
+      core.engine():submit(exchange, 20)
+      exchange:close()
+      session = core.session(options "added")
+      session:close()
+      return true
+    end,
+    requests = 1, least = 0,
+    check = function(value) equal(true, value, "value") end,
   },
   {
     name = "parameters that are refused",
