@@ -96,10 +96,7 @@ void bx_engine_close(bx_engine *e) {
 }
 
 void bx_engine_forsake(bx_engine *e) {
-#ifdef __linux__
-  if (e->watches.epoll >= 0) close(e->watches.epoll);
-  e->watches.epoll = -1;
-#endif
+  bx_watches_forsake(&e->watches);
   close_descriptors(e);
 }
 

@@ -67,6 +67,9 @@ static void rest(bx_engine *e, int fd, CURL *easy, const bx_flight *f) {
   if (__atomic_load_n(&f->fleet->closed, __ATOMIC_RELAXED)) end(e, fd);
 }
 
+/* Whether the request, or a part of it, has gone out: one of the two is counted, see http.c. */
+static int has_sent(const bx_flight *f) { return f->http.requests > 0 || f->transfer.sent > 0; }
+
 /* libcurl lets go of it. A connection that was never used (7.88, at least) is closed before this is told, and not by
    on_close: the number may be another thread's descriptor by now. So no system call with it. */
 static void let_go(bx_engine *e, int fd, CURL *easy) {
@@ -75,7 +78,7 @@ static void let_go(bx_engine *e, int fd, CURL *easy) {
   if (w->is == BX_HELPER) {
     bx_watches_set(&e->watches, fd, 0);
     w->is = BX_NOTHING;
-  } else if (w->is == BX_PORTAL && f != NULL && f->http.requests > 0 && w->registered == BX_READ) {
+  } else if (w->is == BX_PORTAL && f != NULL && has_sent(f) && w->registered == BX_READ) {
     rest(e, fd, easy, f);
   } else if (w->is == BX_PORTAL) {
     w->is = BX_ADRIFT;

@@ -13,6 +13,8 @@
 
 static int open_epoll(void) { return epoll_create1(EPOLL_CLOEXEC); }
 
+static void close_epoll(int epoll) { close(epoll); }
+
 static int set_epoll(const bx_watches *w, int fd, int before, int events) {
   struct epoll_event event;
   memset(&event, 0, sizeof event);
@@ -44,9 +46,16 @@ int bx_watches_wait(bx_watches *w, bx_news *news, int most, int milliseconds) {
 
 static int open_epoll(void) { return 0; }
 
+static void close_epoll(int epoll) { (void)epoll; }
+
 static int set_epoll(const bx_watches *w, int fd, int before, int events) {
   (void)w, (void)fd, (void)before, (void)events;
   return 0;
+}
+
+static void hush(int fd) {
+  char rings[64];
+  while (read(fd, rings, sizeof rings) > 0) continue;
 }
 
 /* Simple rather than quick: the whole table is looked through each time. */
@@ -65,6 +74,7 @@ int bx_watches_wait(bx_watches *w, bx_news *news, int most, int milliseconds) {
   for (fd = 0; fd < count && found < most; fd++) {
     int e = polled[fd].revents;
     if (e == 0) continue;
+    if (w->of[polled[fd].fd].registered & BX_RING) hush(polled[fd].fd);
     news[found].fd = polled[fd].fd;
     news[found++].events = e & (POLLERR | POLLHUP | POLLNVAL)
                                ? BX_READ | BX_WRITE
@@ -84,11 +94,13 @@ int bx_watches_open(bx_watches *w) {
   return w->epoll < 0 ? -1 : 0;
 }
 
-void bx_watches_close(bx_watches *w) {
-#if defined(__linux__) && !defined(BX_NO_EPOLL)
-  if (w->epoll >= 0) close(w->epoll);
-#endif
+void bx_watches_forsake(bx_watches *w) {
+  if (w->epoll >= 0) close_epoll(w->epoll);
   w->epoll = -1;
+}
+
+void bx_watches_close(bx_watches *w) {
+  bx_watches_forsake(w);
   bx_free(w->of);
   w->of = NULL;
   w->room = 0;

@@ -45,6 +45,9 @@ typedef struct bx_news {
 int bx_watches_open(bx_watches *w);
 void bx_watches_close(bx_watches *w);
 
+/* In a forked child: closes its descriptor, and leaves the rest as it is. */
+void bx_watches_forsake(bx_watches *w);
+
 /* What is known of a descriptor, or NULL when memory ran out. Valid until the next call with another descriptor. */
 bx_watch *bx_watches_of(bx_watches *w, int fd);
 
