@@ -232,6 +232,27 @@ describe("side by side", function()
     for i = 1, 3 do assert.same({ ok = true, done = true, n = 2, 1, i }, tasks[i]) end
   end)
 
+  it("an error that is nil is an error", function()
+    local ok, problem = pcall(bitrix.parallel, function() error() end, function() return 1 end)
+    assert.same({ false }, { ok, problem })
+    assert.is_false((pcall(bitrix.map, { 1 }, function() error() end)))
+  end)
+
+  it("a coroutine inside a task has its own functions side by side, and pump is harmless there", function()
+    local a, b, c = bitrix.parallel(
+      function()
+        return coroutine.wrap(function()
+          return (bitrix.parallel(function() return client:call("profile") and "a" end))
+        end)()
+      end,
+      function() return client:call("profile") and "b" end,
+      function()
+        client:pump()
+        return "c"
+      end)
+    assert.same({ "a", "b", "c" }, { a, b, c })
+  end)
+
   it("refuses what is no function, at the caller's line", function()
     for name, call in pairs{
       ["bad argument #2 to 'parallel' (function expected, got number)"] = function() bitrix.parallel(print, 1) end,

@@ -47,10 +47,10 @@ local function check_functions(name, ...)
   return functions
 end
 
--- The first failure in the order of the functions, or nil.
+-- The first failure in the order of the functions, or nil. An error may be nil, too.
 local function first_failure(outcomes, count)
   for i = 1, count do
-    if not outcomes[i].ok then return outcomes[i].error, i end
+    if not outcomes[i].ok then return outcomes[i] end
   end
 end
 
@@ -86,8 +86,9 @@ function _M.face(fail)
   local face = { parallel_settled = _M.parallel_settled }
 
   local function settle(outcomes, count)
-    local problem = first_failure(outcomes, count)
-    if problem == nil then return true end
+    local failure = first_failure(outcomes, count)
+    if not failure then return true end
+    local problem = failure.error
     if core.is_error(problem) then return false, problem end
     error(problem, 0)
   end

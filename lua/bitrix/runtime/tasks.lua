@@ -142,10 +142,13 @@ end
 local function turn()
   collect()
   while first <= last do
-    for i = first, last do
-      local co = ready[i]
-      ready[i] = nil
-      first = i + 1
+    -- What is resumed may take a turn itself (a coroutine inside a task, a comparison of table.sort, pump): then the
+    -- list may be at its beginning again.
+    local final = last
+    while first <= last and first <= final do
+      local co = ready[first]
+      ready[first] = nil
+      first = first + 1
       after(co, coroutine.resume(co))
     end
     collect()
