@@ -263,6 +263,15 @@ describe("after a failure", function()
     assert.equal(1, client:stats().calls)
   end)
 
+  it("an on_event whose error is no text costs the caller nothing, either", function()
+    start()
+    local odd = setmetatable({}, { __tostring = function() error("boom") end })
+    local quiet = safe.new{ webhook = portal.webhook, limit = false, on_event = function() error(odd) end }
+    local result, err = quiet:call("profile")
+    assert.is_table(result, tostring(err))
+    quiet:close()
+  end)
+
   it("an on_event that fails costs the caller nothing", function()
     start()
     client:close()

@@ -368,6 +368,32 @@ describe("the scrum API", function()
       assert.equal(10, #err.attempts)
     end)
 
+    it("goes by the parameters as they were when the call began", function()
+      local params = { groupId = 125, createdBy = 6 }
+      local watched = safe.new{ webhook = portal.webhook, limit = false, retry = { base = 0.01 },
+        on_event = function() params.groupId = 128 end }
+      for _, name in ipairs{ "backlog_add", "backlog_ensure" } do
+        params.groupId = 125
+        portal:script{ { execute = true, close = true } }
+        local backlog, more = watched.scrum[name](params)
+        assert.is_table(backlog, tostring(more))
+        assert.equal(125, backlog.groupId)
+        client.scrum.backlog_delete{ id = backlog.id }
+      end
+    end)
+
+    it("closed while an add is lost: the add's error, and that it may have run", function()
+      for _, name in ipairs{ "backlog_add", "backlog_ensure" } do
+        local closing
+        closing = safe.new{ webhook = portal.webhook, limit = false, retry = { base = 0.01 },
+          on_event = function() closing:close() end }
+        portal:script{ { close = true } }
+        local backlog, err = closing.scrum[name]{ groupId = 125, createdBy = 6 }
+        assert.is_nil(backlog)
+        assert.equal("unknown", err.executed)
+      end
+    end)
+
     it("keeps within one deadline", function()
       local hasty = safe.new{ webhook = portal.webhook, deadline = 0.3 }
       portal:script{ { status = 400, body = '{"error":0,"error_description":"Backlog already added"}', delay = 0.2 },

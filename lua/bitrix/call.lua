@@ -18,7 +18,9 @@ local function tell(state, event)
   if not listener then return end
   local ok, problem = pcall(listener, event)
   -- A listener that fails must not cost the caller the outcome of a call that was made.
-  if not ok then warn("on_event", "on_event failed: " .. core.redact(tostring(problem))) end
+  if ok then return end
+  local told, text = pcall(tostring, problem)
+  warn("on_event", "on_event failed: " .. (told and core.redact(text) or "with an error that is no text"))
 end
 
 -- One call, from its first failure on.
@@ -61,6 +63,7 @@ end
 local function settle(state, exchange, history, ends, options, params)
   local outcome, a, b, c = options.settle(params, function(name, what)
     local reading = state.session:prepare(options.numbers[name], what)
+    if not reading then return nil end -- the client was closed meanwhile
     local result, more = _M.perform(state, reading, ends - core.now())
     for _, row in ipairs(type(more) == "table" and more.attempts or NONE) do
       history.attempts[#history.attempts + 1] = row

@@ -116,7 +116,7 @@ local function add_spaces(target, state, finish)
       if params == space then error(with_a_dot(row.space, row.name), 2) end
       local exchange, problem = prepare(state, "prepare", number, params)
       if not exchange then error(problem, 2) end
-      local result, more = call.perform(state, exchange, nil, options, params)
+      local result, more = call.perform(state, exchange, nil, options, settle and scrum.keep(params))
       if result == nil and type(more) == "string" then error(more, 2) end
       return finish(result, more)
     end

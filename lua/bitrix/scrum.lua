@@ -4,6 +4,14 @@ local _M = {}
 -- Each round is an add and a read. More than two happen only when somebody keeps deleting what is added here.
 local ROUNDS = 5
 
+--- What the user gave, as it was when the call began: his table may change while the call waits.
+function _M.keep(params)
+  if type(params) ~= "table" then return params end
+  local kept = {}
+  for name, value in next, params do kept[name] = value end
+  return setmetatable(kept, getmetatable(params))
+end
+
 --- Makes sure that a group has a backlog.
 -- @tparam function call call(name, params) → result, info; or nil, error object; or nil, message about the arguments
 -- @tparam table params as for backlog_add
@@ -11,6 +19,7 @@ local ROUNDS = 5
 -- @return[2] nil, error object or message
 function _M.backlog_ensure(call, params)
   local attempts, last, lost = {}, nil, false
+  params = _M.keep(params)
   local function step(name, what)
     local result, more = call(name, what)
     if type(more) == "table" then
@@ -27,7 +36,11 @@ function _M.backlog_ensure(call, params)
   for _ = 1, ROUNDS do
     local added, more = step("backlog_add", params)
     if type(added) == "table" then return added, true, more end
-    if type(more) == "string" then return nil, more end
+    -- A message in a later step: the client was closed meanwhile. What our adds came to says more.
+    if type(more) == "string" then
+      if last then return failed(last) end
+      return nil, more
+    end
     local made = added ~= nil -- the portal said yes and did not say to what
     lost = lost or made or more.executed == "unknown"
     if not made and more.reason ~= "backlog_already_added" and more.executed ~= "unknown" then return failed(more) end
@@ -36,6 +49,10 @@ function _M.backlog_ensure(call, params)
       -- Who made it when the answer to our add was lost? A group has one backlog: this one has our author, so we did.
       local author = type(found) == "table" and tonumber(found.createdBy)
       return found, made or lost and author == tonumber(params.createdBy), info
+    end
+    if type(info) == "string" then
+      if made then return nil, info end
+      return failed(more)
     end
     if info.reason ~= "backlog_not_found" then return failed(info) end
     last = not made and more or info
