@@ -112,7 +112,8 @@ describe("the store in Redis", function()
     assert.truthy((select(2, store_in_redis.new{ port = secured.port, password = "wrong" }:load("a"))):find("WRONGPASS", 1, true))
     secured.stop()
     for text, options in pairs{ ["unknown option 'hots'"] = { hots = 1 }, ["option 'port': number expected"] = { port = "1" },
-      ["table expected"] = 5 } do
+      ["table expected"] = 5, ["option 'timeout': a number from"] = { timeout = -1 },
+      ["option 'port': an integer from"] = { port = 70000 }, ["option 'database': an integer"] = { database = 1.5 } } do
       local ok, problem = pcall(store_in_redis.new, options)
       assert.is_false(ok)
       assert.truthy(problem:find(text, 1, true))

@@ -190,6 +190,17 @@ end
 local OPTIONS = { host = "string", port = "number", path = "string", password = "string", database = "number",
   timeout = "number", prefix = "string" }
 
+-- luasocket would wait for ever with a timeout below 0, and say of a port only that it is not supported.
+local RANGES = { port = { 1, 65535, true }, database = { 0, 1e6, true }, timeout = { 0.001, 1e6 } }
+
+local function check_range(name, value)
+  local range = RANGES[name]
+  if not range then return nil end
+  if value >= range[1] and value <= range[2] and not (range[3] and value % 1 ~= 0) then return nil end
+  return ("%s from %g to %g expected, got %s"):format(range[3] and "an integer" or "a number", range[1], range[2],
+    tostring(value))
+end
+
 --- Makes a store. It connects at its first use.
 -- @tparam[opt] table options
 --
@@ -208,10 +219,12 @@ function _M.new(options)
     if type(value) ~= OPTIONS[name] then
       error(("bad argument #1 to 'new' (option '%s': %s expected, got %s)"):format(name, OPTIONS[name], type(value)), 2)
     end
+    local wrong = check_range(name, value)
+    if wrong then error(("bad argument #1 to 'new' (option '%s': %s)"):format(name, wrong), 2) end
   end
   return setmetatable({
-    host = options.host or "127.0.0.1", port = options.port or 6379, path = options.path, password = options.password,
-    database = options.database, timeout = options.timeout or 0.5, prefix = options.prefix or "bitrix:",
+    host = options.host or "127.0.0.1", port = math.floor(options.port or 6379), path = options.path, password = options.password,
+    database = options.database and math.floor(options.database), timeout = options.timeout or 0.5, prefix = options.prefix or "bitrix:",
   }, Store)
 end
 
