@@ -263,6 +263,15 @@ describe("after a failure", function()
     assert.equal(1, client:stats().calls)
   end)
 
+  it("a write with a key is not repeated where the portal knows no keys", function()
+    start()
+    portal:script{ { execute = true, close = true } }
+    local result, err = client:call("tasks.task.add", { fields = { TITLE = "x", RESPONSIBLE_ID = 1 } }, { idempotency_key = "k" })
+    assert.is_nil(result)
+    assert.equal("unknown", err.executed)
+    assert.equal(1, #portal:journal())
+  end)
+
   it("an on_event whose error is no text costs the caller nothing, either", function()
     start()
     local odd = setmetatable({}, { __tostring = function() error("boom") end })

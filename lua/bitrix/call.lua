@@ -231,9 +231,10 @@ local function is_key(text)
 end
 
 --- Reads the options of `client:call`.
+-- @tparam boolean v3 whether the address is of REST v3: only there a key keeps a write from running twice
 -- @return[1] what `perform` takes as options, seconds until the deadline (nil: the client's)
 -- @return[2] nil, message about an option
-function _M.options(exchange, options)
+function _M.options(exchange, options, v3)
   if options == nil then return {} end
   if type(options) ~= "table" then return nil, "table expected, got " .. type(options) end
   for name, value in pairs(options) do
@@ -254,7 +255,7 @@ function _M.options(exchange, options)
       return nil, ("unknown option '%s'"):format(tostring(name))
     end
   end
-  return { idempotent = options.idempotent or options.idempotency_key ~= nil }, options.deadline
+  return { idempotent = options.idempotent or v3 and options.idempotency_key ~= nil }, options.deadline
 end
 
 return _M

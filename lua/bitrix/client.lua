@@ -129,7 +129,7 @@ end
 local function call_by_name(state, method, params, options)
   local exchange, problem = prepare(state, "call", method, params)
   if not exchange then error(problem, 3) end
-  local how, seconds = call.options(exchange, options)
+  local how, seconds = call.options(exchange, options, state.v3)
   if not how then error(("bad argument #3 to 'call' (%s)"):format(seconds), 3) end
   local result, more = call.perform(state, exchange, seconds, how)
   if result == nil and type(more) == "string" then error(more, 3) end
