@@ -223,8 +223,9 @@ function _M.new(options)
     if wrong then error(("bad argument #1 to 'new' (option '%s': %s)"):format(name, wrong), 2) end
   end
   return setmetatable({
-    host = options.host or "127.0.0.1", port = math.floor(options.port or 6379), path = options.path, password = options.password,
-    database = options.database and math.floor(options.database), timeout = options.timeout or 0.5, prefix = options.prefix or "bitrix:",
+    host = options.host or "127.0.0.1", port = math.floor(options.port or 6379), path = options.path,
+    password = options.password, database = options.database and math.floor(options.database),
+    timeout = options.timeout or 0.5, prefix = options.prefix or "bitrix:",
   }, Store)
 end
 
