@@ -66,9 +66,9 @@ static int push_transport_failure(lua_State *L, const context *c) {
 }
 
 /* What an answer without an understandable error says about the call: a web server's own 4xx page is made before
-   the portal's code runs; with any other page nobody knows. */
+   the portal's code runs; with any other page, and with those that tell to try again later, nobody knows. */
 static const char *executed_by_status(long status) {
-  return status >= 400 && status < 500 && status != 408 ? "no" : "unknown";
+  return status >= 400 && status < 500 && status != 408 && status != 429 ? "no" : "unknown";
 }
 
 static int push_protocol_failure(lua_State *L, const context *c, const char *reason, const char *message) {

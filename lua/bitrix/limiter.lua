@@ -188,10 +188,9 @@ function Limiter:observe_command(method, time, reason)
   end
 end
 
--- place and numbers → limiter; by the store where there is one. Kept when the client goes: the portal's count stays,
+-- place and numbers → limiter; those with a store are kept in it. Kept when the client goes: the portal's count stays,
 -- too.
 local limiters = {}
-local by_store = setmetatable({}, { __mode = "k" })
 
 --- The limiter of a portal.
 -- @tparam string place scheme, host and port
@@ -202,8 +201,9 @@ function _M.get(place, option)
   local burst, rate = option.burst or PLANS.standard.burst, option.rate or PLANS.standard.rate
   local family = limiters
   if option.store then
-    family = by_store[option.store] or {}
-    by_store[option.store] = family
+    -- With the store they go, when that is dropped.
+    family = rawget(option.store, "limiters") or {}
+    rawset(option.store, "limiters", family)
   end
   local key = ("%s %g %g %g"):format(place, burst, rate, option.operating or OPERATING)
   local self = family[key]
