@@ -24,7 +24,8 @@ describe("a failed call", function()
   it("is made again when it may run twice", function()
     for _, err in ipairs{
       { kind = "network", reason = "reset" }, { kind = "timeout", reason = "timeout" },
-      { kind = "protocol", reason = "not_json", status = 502 }, { kind = "protocol", reason = "not_json", status = 429 }, { kind = "protocol", reason = "truncated", status = 200 },
+      { kind = "protocol", reason = "not_json", status = 502 },
+      { kind = "protocol", reason = "not_json", status = 429 }, { kind = "protocol", reason = "truncated", status = 200 },
       { kind = "api", reason = "internal_server_error", status = 500 }, { kind = "api", reason = "unknown", status = 408 },
     } do
       err.executed = "unknown"
