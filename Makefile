@@ -83,7 +83,7 @@ $(dir)/ready:
 $(dir)/flags: export BX_FLAGS = $(CC) $(CFLAGS) $(CPPFLAGS) $(own_cflags) / $(LIBFLAG) $(own_ldflags) $(LDFLAGS) $(CURL_LIBS) / $(sources)
 $(dir)/flags: force
 	@mkdir -p $(@D)
-	@printf '%s\n' "$$BX_FLAGS" | cmp -s - $@ || printf '%s\n' "$$BX_FLAGS" >$@
+	@[ -f $@ ] && printf '%s\n' "$$BX_FLAGS" | cmp -s - $@ || printf '%s\n' "$$BX_FLAGS" >$@
 .PHONY: force
 
 -include $(objects:.o=.d)

@@ -78,7 +78,9 @@ if ok then
     print(("  line %d, group %s: %s"):format(failure.line, failure.groupId or "?", failure.why))
   end
 else
-  io.stderr:write(tostring(outcome), "\nThe same command goes on where this stopped.\n")
+  -- A string is a mistake: a table that cannot be read, a journal of another import. An error object may pass.
+  io.stderr:write(tostring(outcome), "\n",
+    type(outcome) == "table" and "The same command goes on where this stopped.\n" or "")
 end
 
 if example then

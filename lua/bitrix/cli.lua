@@ -381,7 +381,7 @@ Exit codes: 0 done; 1 trouble with a file; 2 wrong usage; 3 the portal said no (
 Examples:
    $ export BITRIX24_WEBHOOK_URL=https://acme.bitrix24.com/rest/1/code/
    $ bitrix scrum backlog-add --groupId 125 --createdBy 6
-   $ bitrix call tasks.task.list filter[GROUP_ID]=125 select[]=ID select[]=TITLE
+   $ bitrix call tasks.task.list 'filter[GROUP_ID]=125' 'select[]=ID'
    $ bitrix import groups.csv]])
   parser:usage_max_width(100)
   parser:command_target("command")
