@@ -78,6 +78,22 @@ describe("the limit in nginx #once", function()
     assert.equal(0, refused())
   end)
 
+  it("goes on when a worker dies while it counts", function()
+    start { workers = 2, http = "lua_shared_dict bitrix 1m;", server = LOCATION .. [[
+      location = /die { content_by_lua_block {
+        -- What is left behind by one that is killed inside: its lock.
+        local place = require("here").webhook:match("^(.-)/rest/")
+        ngx.print(tostring(ngx.shared.bitrix:add("limit lock " .. place, true, 0.1)))
+      } }
+    ]] }
+    assert.equal("true", nginx:get("/die").body)
+    local began = socket.gettime()
+    call(4)
+    assert.is_true(socket.gettime() - began < 5)
+    assert.equal("", nginx:complaints())
+    assert.is_nil(nginx:log():find("does not answer", 1, true))
+  end)
+
   it("is one for all workers by Redis, and calls go on when that is gone", function()
     local there = redis.start()
     start { workers = 2, redis = there.port }

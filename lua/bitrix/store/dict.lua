@@ -17,7 +17,8 @@ Store.__name = "bitrix.store.dict"
 
 -- A worker that is killed inside keeps the others out no longer.
 local LIFE = 0.1 -- seconds
-local TRIES = 200
+local PATIENCE = 5 * LIFE
+local TRIES = 20 -- before others get their turn
 
 --- Reads tokens.
 -- @tparam string key
@@ -55,16 +56,19 @@ end
 -- Runs f alone. What is inside is microseconds, and no worker can be interrupted in it but by its death.
 local function alone(dict, key, f)
   local name = "limit lock " .. key
-  for try = 1, TRIES do
-    local ok, problem = dict:safe_add(name, true, LIFE)
-    if ok then
-      local wait, number, epoch = f()
-      dict:delete(name)
-      return true, wait, number, epoch
+  local ends = core.now() + PATIENCE
+  repeat
+    for _ = 1, TRIES do
+      local ok, problem = dict:safe_add(name, true, LIFE)
+      if ok then
+        local wait, number, epoch = f()
+        dict:delete(name)
+        return true, wait, number, epoch
+      end
+      if problem ~= "exists" then return nil, problem end
     end
-    if problem ~= "exists" then return nil, problem end
-    if try % 20 == 0 then ngx.sleep(0.001) end
-  end
+    ngx.sleep(0.001)
+  until core.now() > ends
   return nil, "the lock is not given back"
 end
 
