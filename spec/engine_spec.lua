@@ -119,7 +119,7 @@ describe("the engine", function()
     assert.is_false(engine:wait(0))
     assert.is_nil(engine:finished())
     assert.is_true(engine:wait(WAIT))
-    assert.is_true(core.now() - started >= 0.18)
+    assert.is_true(core.now() - started >= 0.2)
     assert.equal(exchange, engine:finished())
     local result, info, attempt = exchange:result()
     assert.equal(125, result.groupId)
@@ -154,7 +154,7 @@ describe("the engine", function()
     local results = fly_all(exchanges)
     local took = core.now() - started
     for i = 1, 50 do assert.is_table(results[i][1], tostring(results[i][2])) end
-    assert.is_true(took >= 0.09 and took < 2.5, "took " .. took) -- one after another: 5 seconds
+    assert.is_true(took >= 0.1 and took < 2.5, "took " .. took) -- one after another: 5 seconds
   end)
 
   it("gives out exactly what has ended, once, and its descriptor says when there is something", function()
@@ -449,8 +449,7 @@ describe("the engine", function()
       for i = 1, 7 do exchanges[i] = session:call(READ) end
       local started = core.now()
       for _, result in ipairs(fly_all(exchanges)) do assert.is_table(result[1], tostring(result[2])) end
-      -- Four rounds; nginx counts each wait from its last look at the clock, some milliseconds ago.
-      assert.is_true(core.now() - started >= 0.36)
+      assert.is_true(core.now() - started >= 0.4)
       for _, request in ipairs(portal:journal()) do
         if not connections[request.connection] then count = count + 1 end
         connections[request.connection] = true

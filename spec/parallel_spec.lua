@@ -20,7 +20,6 @@ describe("side by side", function()
     portal:script{ { status = 200, body = '{"result":1}', delay = seconds, times = times } }
   end
 
-  -- What a wait of the emulator's must have taken at least is a tenth less: nginx counts it from its last look at the clock.
   local function took(f)
     local started = core.now()
     f()
@@ -40,20 +39,18 @@ describe("side by side", function()
         end)
     end)
     assert.same({ "a", "b", "c" }, { a, b, c })
-    assert.is_true(seconds >= 0.18 and seconds < 0.55, seconds)
+    assert.is_true(seconds >= 0.2 and seconds < 0.55, seconds)
   end)
 
   it("50 calls of 100 ms take less than 0.25 s", function()
-    slow(0.1, 200)
+    slow(0.1, 100)
     local functions = {}
     for i = 1, 50 do functions[i] = function() return client:call("x") end end
     local run = function() bitrix.parallel((table.unpack or unpack)(functions)) end -- luacheck: ignore
     run() -- connections come to stand
-    -- The best of three: what is measured is this client, not what else the machine does.
-    local seconds = math.min(took(run), took(run), took(run))
-    assert.is_true(seconds >= 0.09)
-    -- The bound is that of the README; a machine that is busy or slowed down gets more.
-    assert.is_true(seconds < (os.getenv("BITRIX_SPEC_SLOW") and 10 or 0.25), seconds)
+    local seconds = took(run)
+    assert.is_true(seconds >= 0.1)
+    assert.is_true(seconds < 0.25, seconds)
   end)
 
   it("an error is raised after all have ended", function()
@@ -114,7 +111,7 @@ describe("side by side", function()
     end)
     assert.same({ 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24 }, results)
     assert.equal(4, most)
-    assert.is_true(seconds >= 0.13)
+    assert.is_true(seconds >= 0.15)
     assert.same({}, client:map({}, function() end))
     assert.same({ bitrix.null }, client:map({ 1 }, function() end))
   end)

@@ -18,7 +18,7 @@ fi
 [ -n "${VALGRIND_SPECS-}" ] || { echo "check-valgrind: no spec mirrors a file in src/" >&2; exit 1; }
 
 status=0
-CFLAGS="-O1 -g" BITRIX_SPEC_SLOW=1 BUILD=$build SPEC=$VALGRIND_SPECS \
+CFLAGS="-O1 -g" BUILD=$build SPEC=$VALGRIND_SPECS \
   RUN="valgrind --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --show-leak-kinds=definite
        --suppressions=tools/valgrind.supp --child-silent-after-fork=yes --num-callers=30 --log-file=$log/report.%p" \
   tools/run-specs.sh 5.4 || status=1

@@ -5,7 +5,6 @@
 #   BUILD=build/asan                        where to build      BUILD_FLAGS="WERROR=1"        more for make
 #   RUN="valgrind ..."                      what to put before the interpreter
 #   LUA_BIN=build/asan/bin                  directory with programs that stand in for the interpreters
-#   BITRIX_SPEC_SLOW=1                      the interpreter is slowed down: upper bounds of times are wider
 # A spec that starts a Lua of its own takes the program that BITRIX_LUA names.
 set -u
 

@@ -172,7 +172,9 @@ function M.answer()
   local plan = face:answer(entry)
   write_journal(entry)
   if plan.delay and plan.delay > 0 then
-    ngx.sleep(plan.delay)
+    -- nginx counts from its last look at the clock, in whole milliseconds: it would wake up early.
+    ngx.update_time()
+    ngx.sleep(plan.delay + 0.001)
   end
   if plan.drop then
     report(entry, started)
