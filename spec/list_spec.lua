@@ -300,7 +300,7 @@ describe("a list", function()
   end)
 
   describe("of a million rows", function()
-    local clients, perform = require "bitrix.client", require("bitrix.client").perform
+    local calls, perform = require "bitrix.call", require("bitrix.call").perform
     local LAST = 1000000
     -- Answers in place of a portal: rows by id, a page or a batch at a time.
     local function answer(_, exchange)
@@ -320,8 +320,8 @@ describe("a list", function()
     end
 
     it("has each row once, in flat memory #slow", function()
-      clients.perform = answer
-      finally(function() clients.perform = perform end)
+      calls.perform = answer
+      finally(function() calls.perform = perform end)
       local rows = client:list(TASKS, nil, { fast = true })
       local highest, seen, previous, low = 0, 0, 0, nil
       for row in rows do

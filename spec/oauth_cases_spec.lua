@@ -1,6 +1,7 @@
 -- The cases of spec/cases/peer_cases.json about OAuth, portals that move, and events.
 local bitrix = require "bitrix"
 local json = require "dkjson"
+local peer_cases = require "support.peer_cases"
 local safe = require "bitrix.safe"
 
 local CATEGORIES = { auth = true, redirect = true, events = true }
@@ -10,13 +11,6 @@ local OTHERWISE = {
   C025 = "after invalid_token the store is read again, but the token host is not asked: the reference wants that for expired_token only",
   C056 = "on_move tells of each move when it happens, not when the call was answered",
 }
-
-local function read_cases()
-  local file = assert(io.open("spec/cases/peer_cases.json"))
-  local text = file:read("*a")
-  file:close()
-  return assert(json.decode(text, 1, json.null))
-end
 
 describe("peer case", function()
   local portals, ca_file = {}, nil
@@ -197,7 +191,7 @@ describe("peer case", function()
   end
 
   local ran, known = 0, {}
-  for _, case in ipairs(read_cases()) do
+  for _, case in ipairs(peer_cases.read()) do
     known[case.id] = true
     if CATEGORIES[case.category] then
       ran = ran + 1

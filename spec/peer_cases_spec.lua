@@ -2,6 +2,7 @@
 -- Each case of the file is run here, or belongs to what is named below: another spec, or a feature that is not built yet.
 local bitrix = require "bitrix"
 local json = require "dkjson"
+local peer_cases = require "support.peer_cases"
 local limit = require "bitrix.limit"
 local operating = require "bitrix.operating"
 local safe = require "bitrix.safe"
@@ -13,22 +14,6 @@ local LEFT_OUT = {
   C224 = "nothing here logs what is sent", C225 = "nothing here logs what is sent",
   C241 = "how long a call takes is the portal's to say, not the client's clock",
 }
-
-local function read_cases()
-  local file = assert(io.open("spec/cases/peer_cases.json"))
-  local text = file:read("*a")
-  file:close()
-  return assert(json.decode(text, 1, json.null))
-end
-
--- dkjson's null and bitrix.null are two values.
-local function with_our_null(value)
-  if value == json.null then return bitrix.null end
-  if type(value) ~= "table" then return value end
-  local copy = {}
-  for k, v in pairs(value) do copy[k] = with_our_null(v) end
-  return copy
-end
 
 local function masked(text) return (text:gsub("%*%*%*REDACTED%*%*%*", "[REDACTED]")) end
 
@@ -43,8 +28,10 @@ local function search(value, needle, seen)
   return false
 end
 
+local with_our_null = peer_cases.with_our_null
+
 describe("peer case", function()
-  local cases = read_cases()
+  local cases = peer_cases.read()
   local portal
 
   setup(function() portal = require("bitrix.portal").start() end)

@@ -1,8 +1,9 @@
 -- The cases of spec/cases/peer_cases.json about batches, lists and PHP's query coding. Each runs here or is named with a reason.
 local bitrix = require "bitrix"
-local clients = require "bitrix.client"
+local calls = require "bitrix.call"
 local core = require "bitrix.core"
 local json = require "dkjson"
+local peer_cases = require "support.peer_cases"
 local php = require "bitrix.portal.php"
 local safe = require "bitrix.safe"
 
@@ -16,20 +17,7 @@ local NOT_RUN = {
 
 local CATEGORIES = { batch = true, list = true, encoding = true }
 
-local function read_cases()
-  local file = assert(io.open("spec/cases/peer_cases.json"))
-  local text = file:read("*a")
-  file:close()
-  return assert(json.decode(text, 1, json.null))
-end
-
-local function with_our_null(value)
-  if value == json.null then return bitrix.null end
-  if type(value) ~= "table" then return value end
-  local copy = {}
-  for k, v in pairs(value) do copy[k] = with_our_null(v) end
-  return copy
-end
+local with_our_null = peer_cases.with_our_null
 
 describe("peer case", function()
   local portal, client
@@ -195,9 +183,9 @@ describe("peer case", function()
     local given, expect = case.given, case.expect
     local spec = given.list or given.list_fast
     local asked, answer = pretend(given.emulator, spec)
-    local perform = clients.perform
-    clients.perform = answer
-    finally(function() clients.perform = perform end)
+    local perform = calls.perform
+    calls.perform = answer
+    finally(function() calls.perform = perform end)
     local by_next = given.emulator.first_page ~= nil
     local rows = client:list(spec.method, nil, {
       fast = not by_next, id = spec.id_field, row_id = spec.id_field, rows = spec.rows_key,
@@ -248,7 +236,7 @@ describe("peer case", function()
   end
 
   local known, ran = {}, 0
-  for _, case in ipairs(read_cases()) do
+  for _, case in ipairs(peer_cases.read()) do
     if CATEGORIES[case.category] then
       known[case.id] = true
       if not NOT_RUN[case.id] then

@@ -5,18 +5,12 @@ local raw = require "support.raw"
 
 local SECRET = "Sup3rS3cr3tC0de"
 
-describe("the webhook's secret", function()
-  local portal
-
-  setup(function() portal = require("bitrix.portal").start{ tls = true, secret = SECRET } end)
-  teardown(function() portal:stop() end)
-  before_each(function() portal:clear() end)
-
-  -- Every string in a value: keys, values, tostring, metatables. A recognisable beginning is a find too.
+-- A search of every string in a value: keys, values, tostring, metatables; it gives those that `is_find` says are one.
+local function searcher(is_find)
   local function search(value, found, seen)
     found, seen = found or {}, seen or {}
     local text = tostring(value)
-    if text:lower():find(SECRET:sub(1, 6):lower(), 1, true) or text:find("/rest/1/", 1, true) then found[#found + 1] = text end
+    if is_find(text) then found[#found + 1] = text end
     if type(value) == "table" and not seen[value] then
       seen[value] = true
       for k, v in pairs(value) do
@@ -27,6 +21,20 @@ describe("the webhook's secret", function()
     end
     return found
   end
+  return search
+end
+
+describe("the webhook's secret", function()
+  local portal
+
+  setup(function() portal = require("bitrix.portal").start{ tls = true, secret = SECRET } end)
+  teardown(function() portal:stop() end)
+  before_each(function() portal:clear() end)
+
+  -- A recognisable beginning is a find too.
+  local search = searcher(function(text)
+    return text:lower():find(SECRET:sub(1, 6):lower(), 1, true) or text:find("/rest/1/", 1, true)
+  end)
 
   local function webhook_at(port, scheme)
     return ("%s://127.0.0.1:%d/rest/1/%s/"):format(scheme or "http", port, SECRET)
@@ -85,6 +93,20 @@ describe("the webhook's secret", function()
     end
     silent.stop()
     reset.stop()
+  end)
+
+  it("is in no event and no statistics, not even of who calls it as a method", function()
+    local events = {}
+    local client = safe.new{
+      webhook = portal.webhook, limit = false, retry = { base = 0.01 }, on_event = function(e) events[#events + 1] = e end,
+    }
+    portal:script{ { status = 502, body = "x" } }
+    client:call("user.current")
+    client:call(SECRET, nil, { idempotent = true })
+    assert.is_true(#events >= 5)
+    assert.same({}, search(events))
+    assert.same({}, search(client:stats()))
+    assert.equal(2, client:stats().calls)
   end)
 
   it("is not in info, even where the portal sends it back", function()
@@ -173,22 +195,11 @@ describe("the secrets of OAuth", function()
     portal:issue_tokens{ access_token = SECRETS[2], refresh_token = SECRETS[3] }
   end)
 
-  local function search(value, found, seen)
-    found, seen = found or {}, seen or {}
-    local text = tostring(value)
+  local search = searcher(function(text)
     for _, secret in ipairs(SECRETS) do
-      if text:lower():find(secret:sub(1, 8):lower(), 1, true) then found[#found + 1] = text end
+      if text:lower():find(secret:sub(1, 8):lower(), 1, true) then return true end
     end
-    if type(value) == "table" and not seen[value] then
-      seen[value] = true
-      for k, v in pairs(value) do
-        search(k, found, seen)
-        search(v, found, seen)
-      end
-      search(getmetatable(value), found, seen)
-    end
-    return found
-  end
+  end)
 
   local function new(more, others)
     local options = { retry = false, limit = false, timeout = 2, oauth = {

@@ -191,17 +191,25 @@ static size_t path_at(const char *text, size_t length) {
 const char *bx_settings_move(bx_settings *settings, const char *text, size_t length) {
   const char *own = settings->base + path_at(settings->base, strlen(settings->base)), *problem;
   size_t origin = path_at(text, length);
-  bx_buffer whole = {NULL, 0, 0};
+  bx_buffer whole = {NULL, 0, 0}, base = {NULL, 0, 0}, place = {NULL, 0, 0};
   int has_path = settings->oauth && length - origin > 1;
   if (bx_buffer_append(&whole, text, has_path ? length : origin) != 0 ||
       (!has_path && bx_buffer_puts(&whole, own) != 0)) {
     bx_buffer_free(&whole);
     return bx_settings_no_memory;
   }
-  problem = set_address(settings, whole.data, whole.length, settings->oauth ? &endpoint_kind : &webhook_kind,
-                        /* insecure_http */ 0);
+  /* Without the settings: what is secret in the path is known, and the engine's thread reads the transport's part. */
+  problem = read_address(NULL, whole.data, whole.length, settings->oauth ? &endpoint_kind : &webhook_kind,
+                         /* insecure_http */ 0, &base, &place);
   bx_buffer_free(&whole);
-  return problem;
+  if (problem != NULL) {
+    bx_buffer_free(&base);
+    bx_buffer_free(&place);
+    return problem;
+  }
+  set_text(&settings->base, base.data);
+  set_text(&settings->place, place.data);
+  return NULL;
 }
 
 const char *bx_settings_token(bx_settings *settings, const char *text, size_t length) {

@@ -5,8 +5,9 @@
 --    local backlog = batch.scrum.backlog_add{ groupId = group:ref(), createdBy = 6 }
 --    local ok, failed = batch:run()
 --
--- Decides nothing about how a request is sent (client.perform) nor about arguments and encoding (bitrix.core).
+-- Decides nothing about how a request is sent (call.perform) nor about arguments and encoding (bitrix.core).
 -- @module bitrix.batch
+local call = require "bitrix.call"
 local core = require "bitrix.core"
 
 local _M = {}
@@ -260,7 +261,7 @@ function _M.send(state, commands, halt)
     names[i] = command.method
   end
   local options = { idempotent = idempotent, methods = names }
-  local result, more = require("bitrix.client").perform(state, exchange, nil, options)
+  local result, more = call.perform(state, exchange, nil, options)
   if type(more) == "string" then error(more, 0) end -- nobody can wait here
   if result ~= nil and not has_sections(result) then
     local attempts = more.attempts

@@ -4,7 +4,7 @@
 --      return batch.scrum.backlog_add{ groupId = group.id, createdBy = 6 }
 --    end, { journal = "backlogs.journal" })
 --
--- Decides what becomes of an item; how a request is sent is batch.lua's and client.perform's business, what is on the
+-- Decides what becomes of an item; how a request is sent is batch.lua's and call.perform's business, what is on the
 -- disk journal.lua's.
 -- @module bitrix.bulk
 local batch = require "bitrix.batch"
@@ -465,14 +465,14 @@ end
 -- @tparam[opt] table options
 --
 -- - `on_result` (function) on_result(item, result, err, replayed): what an item came to: `err` is an error object, or a
--- string when an   argument was wrong; `err.executed == "unknown"` where nobody can know. Not always in the order of
--- the items. With a journal it is   written down before; `replayed`: in an earlier run, which told of it, or was killed
+-- string when an argument was wrong; `err.executed == "unknown"` where nobody can know. Not always in the order of
+-- the items. With a journal it is written down before; `replayed`: in an earlier run, which told of it, or was killed
 -- just before
 -- - `on_progress` (function) on_progress(done, total, failed, replayed) after each request; `total` is nil where it is
 -- not known
 -- - `journal` (string) path of a file, made if it is not there, that what is done is written down in. After whatever
--- end, also   kill -9, the same call with the same items goes on where it stopped. What was sent and not answered is
--- settled by reading   back (backlogs), sent again (what is idempotent), or reported as unknown and left alone. One
+-- end, also kill -9, the same call with the same items goes on where it stopped. What was sent and not answered is
+-- settled by reading back (backlogs), sent again (what is idempotent), or reported as unknown and left alone. One
 -- program at a time
 -- - `key` (function) key(item) → string by which the journal knows the item (default: its commands)
 -- - `total` (number) how many items there are (default: the length of a list)

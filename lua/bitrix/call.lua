@@ -16,7 +16,8 @@ local NONE = {}
 local function tell(state, event)
   local listener = state.policy.on_event
   if not listener then return end
-  local ok, problem = pcall(listener, event)
+  -- A method's name is the caller's: one who calls a secret does not find it in his logs.
+  local ok, problem = pcall(listener, state.session:clean(event))
   -- A listener that fails must not cost the caller the outcome of a call that was made.
   if ok then return end
   local told, text = pcall(tostring, problem)

@@ -3,6 +3,7 @@
 local argparse = require "argparse"
 local bitrix = require "bitrix.safe"
 local bulk = require "bitrix.bulk"
+local calls = require "bitrix.call"
 local core = require "bitrix.core"
 local csv = require "bitrix.csv"
 local progress = require "bitrix.progress"
@@ -189,7 +190,7 @@ local function run_call(options, how, what, params)
     show_request(options, client, exchange)
     return 0
   end
-  local result, more = require("bitrix.client").perform(client._state, exchange)
+  local result, more = calls.perform(client._state, exchange)
   if result == nil then return show_error(options, more) end
   show(options, result)
   return 0

@@ -15,7 +15,7 @@ local scrum = require "bitrix.scrum"
 local stats = require "bitrix.stats"
 local tasks = require "bitrix.runtime.tasks"
 
-local _M = { perform = call.perform }
+local _M = {}
 
 local methods = core.methods()
 local ENVIRONMENT = "BITRIX24_WEBHOOK_URL"
@@ -172,7 +172,8 @@ end
 -- (answers QUERY_LIMIT_EXCEEDED), `settled` (lost answers that were settled by reading back), `sent`, `received` (bytes
 -- of bodies), and `methods`: the same by a method's name. A copy.
 function Client:stats()
-  return stats.report(state_of(self, "stats").stats)
+  local state = state_of(self, "stats")
+  return state.session:clean(stats.report(state.stats))
 end
 
 --- For another event loop (cqueues, luv): the descriptor to poll for reading; when it is readable, call `pump`.
@@ -270,7 +271,8 @@ function _M.face(finish)
 
   --- What the default client has done so far. See `client:stats`.
   function face.stats()
-    return stats.report(default.stats or stats.new())
+    local report = stats.report(default.stats or stats.new())
+    return default.session and default.session:clean(report) or report
   end
 
   for name in pairs(FEATURES) do

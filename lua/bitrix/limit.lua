@@ -2,11 +2,10 @@
 -- time); written for every Lua, Redis' own included, which runs this file as a script.
 --
 -- The portal adds one for each request, takes `rate` off once a second, and refuses above `burst`. When in the second
--- it does
--- so, nobody knows. So for every moment s in the past there may have been as little as floor(now - s) subtractions
--- since,
--- and the requests since s must not be more than burst + rate * floor(now - s). A request that was sent at t arrives
--- somewhere within ARRIVAL seconds: as the beginning of such a window it counts at the end of that time.
+-- it does so, nobody knows. So for every moment s in the past there may have been as little as floor(now - s)
+-- subtractions since, and the requests since s must not be more than burst + rate * floor(now - s). A request that was
+-- sent at t is taken to arrive within ARRIVAL seconds: as the beginning of such a window it counts at the end of that
+-- time. One that takes longer can be refused.
 --
 -- What decides is for each fraction f of a second (SLOTS of them) the largest rate * k - (requests before) of the
 -- windows that began at k + f: state[f]. Those that began a moment ago are in a short list of their own.

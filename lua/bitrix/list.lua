@@ -2,9 +2,10 @@
 --
 --    for task in client:list("tasks.task.list", { filter = { GROUP_ID = 125 } }, { fast = true }) do ... end
 --
--- Decides where the next page begins and whether what came fits; how a request is sent is client.perform's business.
+-- Decides where the next page begins and whether what came fits; how a request is sent is call.perform's business.
 -- @module bitrix.list
 local batch = require "bitrix.batch"
+local call = require "bitrix.call"
 
 local _M = {}
 
@@ -99,7 +100,7 @@ end
 
 local function send(self, exchange, options)
   self.requests = self.requests + 1
-  local result, more = require("bitrix.client").perform(self._state, exchange, nil, options)
+  local result, more = call.perform(self._state, exchange, nil, options)
   if type(more) == "string" then error(more, 0) end -- nobody can wait here
   self.attempts = more.attempts
   return result, more
